@@ -1,0 +1,2 @@
+//! The `sheaf` program.
+fn main() {}
