@@ -1,2 +1,44 @@
-//! The `sheaf` program.
-fn main() {}
+//! The `sheaf` program: serves a store, puts tables into it, maps them out of it.
+//!
+//! ```text
+//! args ─▶ verb::* ─▶ sheaf_store::Client ─▶ the store
+//!           ├─ format   files and streams ⇄ record batches
+//!           └─ preview, term, json   what people and programs read
+//! ```
+//!
+//! One file per verb; each owns its options, its help and its whole life. Results go to stdout,
+//! everything else to stderr. Exit status: 0 done, 1 failed (one line says why), 2 misused.
+
+mod args;
+mod error;
+mod format;
+mod json;
+mod machine;
+mod names;
+mod preview;
+mod progress;
+mod term;
+mod types;
+mod units;
+mod verb;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    let mut out = term::stdout();
+    let result = args.global.start_log(args.verb.log_level());
+    let result = result.and_then(|()| args.verb.run(&args.global, &mut out));
+    // What was printed before a failure still belongs to the user.
+    let flushed = out.flush().map_err(error::Error::from);
+    match result.and(flushed) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error.report();
+            ExitCode::from(error.status())
+        }
+    }
+}

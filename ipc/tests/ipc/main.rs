@@ -1,0 +1,10 @@
+//! Files written, opened, and compared: by us, and by arrow-rs.
+
+mod harness;
+mod hostile;
+mod layout;
+mod properties;
+mod round_trip;
+mod samples;
+mod seeds;
+mod sizes;

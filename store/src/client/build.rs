@@ -1,0 +1,113 @@
+//! Tables built in place: columns that are the shared memory, so that nothing is copied.
+
+use arrow_schema::SchemaRef;
+use sheaf_ipc::Layout;
+
+use super::Client;
+use super::draft::DraftCore;
+use crate::error::{Error, Kind, Result};
+use crate::object::{Info, ObjectKind, PutOptions};
+
+/// A table of fixed-width columns that is filled in place. Aborts when dropped unsealed.
+pub struct TableBuilder {
+    core: DraftCore,
+    layout: Layout,
+    schema: SchemaRef,
+}
+
+impl Client {
+    /// A table of `rows` rows whose columns are written where they will lie: fixed-width types,
+    /// nullable or not. Values are zero and valid at first.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] for a column whose width is not fixed; else as [`Client::put`].
+    pub fn build(
+        &self,
+        name: impl AsRef<[u8]>,
+        schema: &SchemaRef,
+        rows: usize,
+        options: &PutOptions,
+    ) -> Result<TableBuilder> {
+        let layout = Layout::new(schema.clone(), rows)?;
+        let bytes = layout.len() as u64;
+        let mut core = DraftCore::create(self, name, ObjectKind::Table, bytes, options)?;
+        layout.start(core.bytes_mut());
+        Ok(TableBuilder { core, layout, schema: schema.clone() })
+    }
+}
+
+impl TableBuilder {
+    /// The table's schema.
+    #[must_use]
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The bytes of a column's values.
+    ///
+    /// # Panics
+    /// When there is no such column.
+    pub fn values_mut(&mut self, column: usize) -> &mut [u8] {
+        let range = self.layout.values(column);
+        &mut self.core.bytes_mut()[range]
+    }
+
+    /// A column's values as numbers of their own type.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] when `T` is not what the column is made of.
+    ///
+    /// # Panics
+    /// When there is no such column.
+    pub fn column_mut<T: arrow_array::ArrowPrimitiveType>(
+        &mut self,
+        column: usize,
+    ) -> Result<&mut [T::Native]> {
+        let field = self.schema.field(column);
+        if field.data_type().primitive_width() != Some(size_of::<T::Native>())
+            || !T::DATA_TYPE.equals_datatype(field.data_type())
+                && !same_physical(&T::DATA_TYPE, field.data_type())
+        {
+            let message = format!(
+                "column {} is {}, not {}: ask for its own type",
+                field.name(),
+                field.data_type(),
+                T::DATA_TYPE
+            );
+            return Err(Error::new(Kind::Invalid, message));
+        }
+        let range = self.layout.values(column);
+        Ok(crate::memory::typed_mut(&mut self.core.bytes_mut()[range]))
+    }
+
+    /// A nullable column's validity bitmap, one bit a row, least significant first, 1 for valid;
+    /// `None` for a column without nulls.
+    ///
+    /// # Panics
+    /// When there is no such column.
+    pub fn validity_mut(&mut self, column: usize) -> Option<&mut [u8]> {
+        let range = self.layout.validity(column)?;
+        Some(&mut self.core.bytes_mut()[range])
+    }
+
+    /// Seals the table.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] when the store is gone; the draft ends then.
+    pub fn seal(mut self) -> Result<Info> {
+        self.layout.finish(self.core.bytes_mut())?;
+        self.core.seal(self.layout.len())
+    }
+}
+
+/// Whether values of both types are the same bytes: a timestamp with a zone is one without.
+fn same_physical(asked: &arrow_schema::DataType, has: &arrow_schema::DataType) -> bool {
+    use arrow_schema::DataType::{Decimal32, Decimal64, Decimal128, Decimal256, Timestamp};
+    matches!(
+        (asked, has),
+        (Decimal32(..), Decimal32(..))
+            | (Decimal64(..), Decimal64(..))
+            | (Decimal128(..), Decimal128(..))
+            | (Decimal256(..), Decimal256(..))
+    ) || matches!((asked, has), (Timestamp(a, _), Timestamp(b, _)) if a == b)
+}
