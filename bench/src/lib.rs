@@ -1,1 +1,22 @@
-//! What the benchmarks share.
+//! What the benchmarks share, and the two that are programs.
+//!
+//! ```text
+//! bin/ratios ─▶ ratios ─┐
+//!                       ├─▶ process (the store, readers) · tables · private · clock
+//! bin/sheaf-peer ─▶ peer ┘
+//! ```
+//!
+//! Nothing here asserts on time: a machine that is busy makes bad figures, not failures.
+
+pub mod clock;
+pub mod peer;
+pub mod private;
+pub mod process;
+pub mod ratios;
+pub mod tables;
+
+/// What a benchmark returns; whatever goes wrong ends it with one line on standard error.
+pub type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// 2²⁰ bytes.
+pub const MIB: usize = 1 << 20;
