@@ -1,2 +1,34 @@
-//! Checks and chores.
-fn main() {}
+//! Checks and chores. `cargo xtask test` is everything that must be green; the others are parts.
+//!
+//! It installs what it needs under `target/tools`, and says what it skips and why.
+
+mod count;
+mod run;
+mod steps;
+mod tools;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask <command>
+
+  test     every check: format, lints, tests (loom among them), licences, fuzz, address sanitizer
+  quick    format, lints and tests
+  fuzz     a short fuzz of each target (seconds: SHEAF_FUZZ_SECONDS, 20 unless set)
+  asan     the mapping code under the address sanitizer (needs a nightly toolchain)
+  deny     licences, sources and duplicates of the dependencies";
+
+fn main() -> ExitCode {
+    let command = std::env::args().nth(1).unwrap_or_default();
+    let steps: &[steps::Step] = match command.as_str() {
+        "test" => steps::ALL,
+        "quick" => steps::QUICK,
+        "fuzz" => &[steps::FUZZ],
+        "asan" => &[steps::ASAN],
+        "deny" => &[steps::DENY],
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    run::all(steps)
+}
