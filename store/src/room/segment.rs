@@ -11,10 +11,11 @@
 //! **Invariant:** `live <= cursor <= allocated <= capacity`.
 
 use super::ids::{ContainerId, IdMap, ObjectId, Place};
+use crate::index::{HEADER_BYTES, Header};
 use crate::object::Name;
 
 /// The header before each small object in a segment, in bytes.
-pub const SEGMENT_HEADER: u64 = 64;
+pub const SEGMENT_HEADER: u64 = HEADER_BYTES as u64;
 
 /// What memory is charged in, in bytes.
 pub(super) const PAGE: u64 = 4096;
@@ -34,7 +35,7 @@ pub(super) fn footprint(name: &Name, bytes: u64) -> u64 {
 
 /// How far behind the start of its footprint an object's data lie.
 fn data_offset(name: &Name) -> u64 {
-    SEGMENT_HEADER + (name.as_bytes().len() as u64).next_multiple_of(64)
+    Header::reach(name.as_bytes().len())
 }
 
 /// One segment.

@@ -165,8 +165,8 @@ impl Keeper {
         if let Some(guest) = books.guests.get(&lend.client) {
             guest.outbox.fail(lend.request, &error);
         }
+        // What that entails is carried out after the effects before it: whoever called settles.
         books.room.memory_failed(lend.object, error);
-        self.settle(books);
     }
 
     /// Gives a container back once the kernel says that nobody sees it.

@@ -60,6 +60,7 @@ impl Keeper {
         if ended {
             self.retire(books, container);
         }
+        self.settle(books);
         // A second request to grow came meanwhile.
         match next {
             Some(next) if books.vault.entries.contains_key(&container) && !ended => {
