@@ -19,6 +19,7 @@ const STYLES: Styles = Styles::styled()
 /// Keeps Arrow tables in shared memory, once, for every process of the machine.
 #[derive(Debug, Parser)]
 #[command(name = "sheaf", version, styles = STYLES, max_term_width = 100)]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 #[command(after_help = "\
 Examples:
   sheaf demo                              see it work, with real data and no set-up

@@ -14,6 +14,7 @@ mod error;
 mod format;
 mod json;
 mod machine;
+mod misuse;
 mod names;
 mod preview;
 mod progress;
@@ -28,7 +29,10 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(said) => return misuse::answer(&said),
+    };
     let mut out = term::stdout();
     let result = args.global.start_log(args.verb.log_level());
     let result = result.and_then(|()| args.verb.run(&args.global, &mut out));

@@ -33,6 +33,12 @@ pub(super) fn infer(format: Format, input: impl Read, options: &ReadOptions) -> 
             (in_order(&schema, &first), rows)
         }
     };
+    if schema.fields().is_empty() {
+        return Err(Error::failed(match format {
+            Format::Csv => "is empty: a CSV file begins with a line of column names",
+            _ => "is empty: JSON lines need a row to tell the columns",
+        }));
+    }
     // A column that was all null so far: text takes whatever comes; the type null would drop it.
     let fields = schema.fields().iter().map(|field| match field.data_type() {
         DataType::Null => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8)),

@@ -4,6 +4,7 @@
 
 mod infer;
 mod read;
+mod start;
 mod target;
 mod write;
 

@@ -4,7 +4,7 @@
 //! error that says so, never a value that silently becomes null or a column that is left out.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, Read, Seek};
+use std::io::{BufRead, BufReader, Cursor, IsTerminal, Read, Seek};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,15 +15,12 @@ use arrow_schema::{ArrowError, SchemaRef};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::infer::{csv_format, infer};
-use super::{Format, delimiter_of};
+use super::{Format, delimiter_of, start};
 use crate::error::{Error, Result};
 use crate::progress::Measure;
 
 /// Rows per batch where we choose: enough to make the overhead vanish, few enough to share out.
 const BATCH_ROWS: usize = 64 << 10;
-
-/// The start of every Arrow IPC file, padded to eight bytes; a stream follows.
-const ARROW_MAGIC: &[u8] = b"ARROW1\0\0";
 
 /// How to read.
 #[derive(Clone, Debug)]
@@ -56,19 +53,30 @@ impl Source {
     /// Opens a file; `-` is stdin.
     pub(crate) fn open(path: &Path, options: &ReadOptions) -> Result<Self> {
         if path == Path::new("-") {
-            let format = options.format.unwrap_or(Format::Arrows);
-            return Self::stream(std::io::stdin(), format, options);
+            return Self::stdin(options).map_err(Error::of(path));
+        }
+        let facts = path.metadata().map_err(|error| Error::of(path)(error.into()))?;
+        if facts.is_dir() {
+            return Err(Error::of(path)(Error::failed("is a folder: put its files one by one")));
         }
         let format = options.format.map_or_else(|| Format::of(path), Ok)?;
         Self::file(path, format, options).map_err(Error::of(path))
     }
 
+    fn stdin(options: &ReadOptions) -> Result<Self> {
+        let format = options.format.unwrap_or(Format::Arrows);
+        let stdin = std::io::stdin();
+        if stdin.is_terminal() && !format.is_text() {
+            return Err(Error::usage(
+                "is a terminal: pipe an Arrow stream or file in, or name a file",
+            ));
+        }
+        Self::stream(stdin, format, options)
+    }
+
     fn file(path: &Path, format: Format, options: &ReadOptions) -> Result<Self> {
         let mut file = File::open(path)?;
         let total = file.metadata()?;
-        if total.is_dir() {
-            return Err(Error::failed("is a folder; put its files one by one"));
-        }
         let options = ReadOptions {
             delimiter: Some(delimiter_of(path, options.delimiter)),
             ..options.clone()
@@ -85,7 +93,7 @@ impl Source {
         let (schema, batches): Parts = match format {
             Format::Parquet | Format::Arrow | Format::Arrows => {
                 // Both kinds of Arrow files travel under both names.
-                let is_file = starts_as_arrow_file(&mut file)?;
+                let is_file = start::is_arrow_file(&mut file)?;
                 let reader = BufReader::with_capacity(1 << 20, Counted::new(file, &read_bytes));
                 if is_file { arrow_file(reader)? } else { arrow_stream(reader)? }
             }
@@ -105,12 +113,12 @@ impl Source {
         let (schema, batches) = match format {
             Format::Parquet => {
                 return Err(Error::usage(
-                    "a Parquet file can't be read from a pipe: its index is at its end",
+                    "Parquet can't be read from a pipe, for its index is at its end: put the file",
                 ));
             }
             Format::Arrow | Format::Arrows => {
-                let start = stream_start(&mut input)?;
-                arrow_stream(BufReader::with_capacity(1 << 20, Cursor::new(start).chain(input)))?
+                let first = start::of_stream(&mut input)?;
+                arrow_stream(BufReader::with_capacity(1 << 20, Cursor::new(first).chain(input)))?
             }
             Format::Csv | Format::Jsonl => {
                 let mut seen = Vec::new();
@@ -144,33 +152,6 @@ fn parquet(file: File) -> Result<Source> {
     Ok(Source { schema, batches, measure, read_bytes: Arc::default() })
 }
 
-fn starts_as_arrow_file(file: &mut File) -> Result<bool> {
-    let mut start = Vec::new();
-    Read::by_ref(file).take(6).read_to_end(&mut start)?;
-    file.rewind()?;
-    if start.starts_with(b"FEA1") {
-        return Err(Error::failed("is a Feather file of version 1; write it again as version 2"));
-    }
-    Ok(start == ARROW_MAGIC[..6])
-}
-
-/// The first bytes of the stream itself. An Arrow file is a stream between a magic word, padded
-/// with zeros to 8 or to 64 bytes, and an index: so it can be read from a pipe, too.
-fn stream_start(input: &mut impl Read) -> Result<Vec<u8>> {
-    const MOST_WORDS: usize = 8;
-    let mut word = Vec::new();
-    for index in 0..=MOST_WORDS {
-        word.clear();
-        input.by_ref().take(8).read_to_end(&mut word)?;
-        let padding = index > 0 && word == [0; 8];
-        let magic = index == 0 && word == ARROW_MAGIC;
-        if !(padding || magic) {
-            break;
-        }
-    }
-    Ok(word)
-}
-
 fn arrow_file(reader: impl BufRead + Seek + 'static) -> Result<Parts> {
     Ok(parts(FileReader::try_new(reader, None)?))
 }
@@ -196,6 +177,7 @@ fn text(
     };
     let Some(rows) = options.infer_rows else { return Ok((schema, batches)) };
     let hint = move |error: ArrowError| {
+        let error = Error::from(error);
         ArrowError::ParseError(format!(
             "{error}: types were inferred from the first {rows} rows; --infer-rows 0 reads all"
         ))

@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 /// A file that is being written. It takes its name when it is done; until then, and after a
 /// failure, what had the name before still has it.
 pub(crate) struct Target {
+    /// As the user gave it.
+    given: PathBuf,
+    /// Where it lies: links are followed.
     path: PathBuf,
     out: Out,
 }
@@ -28,10 +31,10 @@ impl Target {
         Self::open(path).map_err(Error::of(path))
     }
 
-    fn open(path: &Path) -> Result<Self> {
+    fn open(given: &Path) -> Result<Self> {
         const BUFFER_BYTES: usize = 1 << 20;
         // Through a link, so that the link stays one.
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let path = given.canonicalize().unwrap_or_else(|_| given.to_owned());
         let out = match path.metadata() {
             Ok(facts) if facts.is_dir() => return Err(Error::failed("is a folder")),
             Ok(facts) if !facts.is_file() => {
@@ -41,15 +44,10 @@ impl Target {
             facts => {
                 // As any program would create it: the mask applies. An old file keeps its rights.
                 let mode = facts.map_or(0o666, |facts| facts.permissions().mode() & 0o777);
-                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-                let file = tempfile::Builder::new()
-                    .prefix(".sheaf-")
-                    .permissions(Permissions::from_mode(mode))
-                    .tempfile_in(folder.unwrap_or(Path::new(".")))?;
-                Out::New(BufWriter::with_capacity(BUFFER_BYTES, file))
+                Out::New(BufWriter::with_capacity(BUFFER_BYTES, beside(&path, mode)?))
             }
         };
-        Ok(Self { path, out })
+        Ok(Self { given: given.to_owned(), path, out })
     }
 
     /// Done: the file has its name now.
@@ -61,8 +59,26 @@ impl Target {
                 .map_err(std::io::IntoInnerError::into_error)
                 .and_then(|file| Ok(file.persist(&self.path).map(drop)?)),
         };
-        done.map_err(|error| Error::of(&self.path)(error.into()))
+        done.map_err(|error| Error::of(&self.given)(error.into()))
     }
+}
+
+/// A file without a lasting name, in the folder where it will have one.
+fn beside(path: &Path, mode: u32) -> Result<NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(Error::failed(format!("there is no folder {}", folder.display())));
+    }
+    let made = tempfile::Builder::new()
+        .prefix(".sheaf-")
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(folder);
+    // The error names the file that was tried; the user knows another one.
+    made.map_err(|error| {
+        let text = error.to_string();
+        Error::failed(text.split(" at path ").next().unwrap_or_default())
+    })
 }
 
 impl Write for Target {
@@ -97,6 +113,15 @@ mod tests {
 
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_made_is_told_by_the_name_it_was_to_have() {
+        let missing = Target::create(Path::new("/no/such/folder/a.csv")).err().unwrap().line();
+        let refused = Target::create(Path::new("/proc/a.csv")).err().unwrap().line();
+
+        assert_eq!(missing, "/no/such/folder/a.csv: there is no folder /no/such/folder");
+        assert_eq!(refused, "/proc/a.csv: No such file or directory");
     }
 
     #[test]

@@ -19,7 +19,8 @@ use crate::units::{counted, human_bytes, parse_duration};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Formats: parquet, csv (.tsv too), arrow (.feather too), arrows, jsonl; told by the file's name, or
-by --format.
+by --format. An object that was put with --bytes is written as it is, to a pipe or to a file whose
+name tells none of the formats.
 
 Examples:
   sheaf get trades                                  look at it
@@ -68,8 +69,8 @@ impl Get {
         let table = object.table()?;
         match (file, format) {
             (Some(path), format) => {
-                let format = format.map_or_else(|| Format::of(path), Ok)?;
                 let mut target = Target::create(path)?;
+                let format = format.map_or_else(|| Format::of(path), Ok)?;
                 self.write(&object, &table, format, path, &mut target)?;
                 target.finish()?;
                 let rows = counted(table.num_rows(), "row");
@@ -138,6 +139,13 @@ impl Get {
             }
             return Ok(out.write_all(object.as_bytes())?);
         };
+        if let Ok(format) = Format::of(path) {
+            let path = path.display();
+            return Err(Error::usage(format!(
+                "object {name} is bytes, not a table, so {path} would be no {format}: give another \
+                 name, such as {name}.bin, or `> {path}`"
+            )));
+        }
         let mut target = Target::create(path)?;
         target.write_all(object.as_bytes()).map_err(|error| Error::of(path)(error.into()))?;
         target.finish()?;

@@ -101,6 +101,9 @@ impl Put {
 pub(super) fn described(info: &Info) -> String {
     let size = human_bytes(info.bytes);
     match info.kind {
+        ObjectKind::Table if info.rows == 0 => {
+            format!("{}: no rows, only columns, {size}", info.name)
+        }
         ObjectKind::Table => format!("{}: {}, {size}", info.name, counted(info.rows, "row")),
         ObjectKind::Bytes => format!("{}: {size}", info.name),
     }
@@ -132,6 +135,9 @@ fn put_bytes(client: &Client, name: &Name, path: &Path, options: &PutOptions) ->
         File::open(path).map_err(of_file)?
     };
     let facts = file.metadata().map_err(of_file)?;
+    if facts.is_dir() {
+        return Err(Error::of(path)(Error::failed("is a folder: put its files one by one")));
+    }
     // Only a regular file says beforehand how long it is; and nothing is quickest put at once.
     if !facts.is_file() || facts.len() == 0 {
         let mut bytes = Vec::new();

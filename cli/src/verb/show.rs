@@ -63,8 +63,8 @@ fn facts(info: &Info) -> Vec<Vec<String>> {
         facts.push(("rows", format!("{} in {batches}", info.rows)));
     }
     let charged = human_bytes(info.charged_bytes);
-    let bytes = format!("{} ({}), takes {charged}", human_bytes(info.bytes), info.bytes);
-    facts.push(("bytes", bytes));
+    let exact = if info.bytes < 1024 { String::new() } else { format!(" ({})", info.bytes) };
+    facts.push(("bytes", format!("{}{exact}, takes {charged}", human_bytes(info.bytes))));
     facts.push(("age", human_age(age_of(info.created_ms))));
     if !info.metadata.is_empty() {
         facts.push(("metadata", human_bytes(info.metadata.len() as u64)));

@@ -38,7 +38,7 @@ impl Check {
         found: impl Into<String>,
         fix: impl Into<String>,
     ) -> Self {
-        Self { name, state: State::Warn, found: found.into(), fix: Some(fix.into()) }
+        Self { name, state: State::Warn, found: found.into(), fix: Some(for_user(fix.into())) }
     }
 
     /// It can't work so.
@@ -47,7 +47,7 @@ impl Check {
         found: impl Into<String>,
         fix: impl Into<String>,
     ) -> Self {
-        Self { name, state: State::Fail, found: found.into(), fix: Some(fix.into()) }
+        Self { name, state: State::Fail, found: found.into(), fix: Some(for_user(fix.into())) }
     }
 
     /// For programs.
@@ -58,5 +58,28 @@ impl Check {
             State::Fail => "fail",
         };
         json!({ "name": self.name, "state": state, "found": self.found, "fix": self.fix })
+    }
+}
+
+/// The commands as this user gives them.
+fn for_user(fix: String) -> String {
+    plain_for_root(fix, rustix::process::geteuid().is_root())
+}
+
+/// Root needs no `sudo`, and often has none.
+fn plain_for_root(fix: String, root: bool) -> String {
+    if root { fix.replace("sudo ", "") } else { fix }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_is_not_sent_to_sudo() {
+        let fix = || "echo 1 | sudo tee /f\nsudo sysctl -w a=1".to_owned();
+
+        assert_eq!(plain_for_root(fix(), true), "echo 1 | tee /f\nsysctl -w a=1");
+        assert_eq!(plain_for_root(fix(), false), fix());
     }
 }

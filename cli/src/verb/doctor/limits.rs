@@ -18,6 +18,8 @@ fn descriptors(soft: Option<u64>, hard: Option<u64>) -> Check {
     const NAME: &str = "descriptors";
     const WANTED: u64 = 65_536;
     const NEEDED: u64 = 1024;
+    /// A large object is a memfd of its own, and a second description of it to ask for leases.
+    const OBJECT_DESCRIPTORS: u64 = 2;
     const FIX: &str = "\
 echo '* hard nofile 65536' | sudo tee /etc/security/limits.d/sheaf.conf   # then log in again
 # in a systemd unit: LimitNOFILE=65536; in Docker: --ulimit nofile=65536";
@@ -26,8 +28,12 @@ echo '* hard nofile 65536' | sudo tee /etc/security/limits.d/sheaf.conf   # then
     match hard.unwrap_or(u64::MAX) {
         limit if limit < NEEDED => Check::fail(NAME, found, FIX),
         limit if limit < WANTED => {
-            let large = format!("{found}: a descriptor for each large object and client");
-            Check::warn(NAME, large, FIX)
+            let objects = limit / OBJECT_DESCRIPTORS;
+            let found = format!(
+                "{found}: fewer than {objects} large objects fit, each with {OBJECT_DESCRIPTORS} \
+                 descriptors, and a client takes one more"
+            );
+            Check::warn(NAME, found, FIX)
         }
         _ => Check::ok(NAME, found),
     }
@@ -100,7 +106,7 @@ mod tests {
         assert_eq!(check.state, State::Fail);
         let fix = check.fix.unwrap();
         assert!(fix.contains("--memory 2048MiB"), "{fix}");
-        assert!(fix.contains("| sudo tee /sys/fs/cgroup/memory.max"), "{fix}");
+        assert!(fix.contains("tee /sys/fs/cgroup/memory.max"), "{fix}");
     }
 
     #[test]

@@ -5,10 +5,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use sheaf_store::Kind;
+use rustix::io::Errno;
 
 use super::check::Check;
 use crate::args::socket_of;
+use crate::error::Error;
 use crate::units::human_bytes;
 
 /// What a socket's address can hold, in bytes.
@@ -83,11 +84,17 @@ fn store(url: &str, path: &Path, planned: Option<u64>) -> Check {
             Check::warn(NAME, found, format!("kill {} && {serve}", stat.store_pid))
         }
         // That no store runs is a state, not a fault: the machine may be fit for one.
-        Err(error) if error.kind() == Kind::Unavailable => {
-            Check::warn(NAME, format!("none answers at {url}"), serve)
+        Err(error) if nobody_listens(&error) => {
+            Check::warn(NAME, format!("none runs at {url}"), serve)
         }
-        Err(error) => Check::fail(NAME, error.to_string(), serve),
+        Err(error) => Check::fail(NAME, Error::from(error).line(), serve),
     }
+}
+
+/// Whether no store runs there, rather than one that does not answer.
+fn nobody_listens(error: &sheaf_store::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    matches!(cause, Some(&(Errno::NOENT | Errno::CONNREFUSED)))
 }
 
 #[cfg(test)]
