@@ -9,7 +9,7 @@ use divan::{Bencher, black_box};
 use sheaf_bench::tables::batch;
 use sheaf_ipc::{File, Plan};
 use sheaf_store::protocol::message::{Label, Put, PutItem, Request};
-use sheaf_store::room::{ClientId, Config, Create, Room, Ticket};
+use sheaf_store::room::{ClientId, Config, Create, Effect, Room, Ticket};
 use sheaf_store::{Name, ObjectKind, Peer, PutOptions};
 
 /// A tiny table, and one that no cache holds.
@@ -85,6 +85,11 @@ fn room_put_and_get(bencher: Bencher<'_, '_>) {
             deadline_ms: None,
         };
         room.put(next, client, Ticket(2 * next), create, 0, 0);
+        for effect in room.take_effects() {
+            if let Effect::GrowSegment { container, allocated } = effect {
+                room.segment_grown(container, allocated);
+            }
+        }
         room.get(next, client, Ticket(2 * next + 1), vec![name(next % 1000)], None, false);
         black_box(room.take_effects())
     });

@@ -26,13 +26,15 @@ pub enum Kind {
     Denied,
     /// The store is not there, shutting down, or lost the connection: connect again later.
     Unavailable,
+    /// The caller's own program ended the wait: nothing is wrong.
+    Interrupted,
     /// A fault of Sheaf or of the kernel under it: please report it.
     Internal,
 }
 
 impl Kind {
     /// Every kind with its number on the wire (`docs/protocol.md`) and its name.
-    pub const ALL: [(Self, u8, &'static str); 9] = [
+    pub const ALL: [(Self, u8, &'static str); 10] = [
         (Self::NotFound, 1, "not found"),
         (Self::Exists, 2, "exists"),
         (Self::Full, 3, "full"),
@@ -42,6 +44,7 @@ impl Kind {
         (Self::Denied, 7, "denied"),
         (Self::Unavailable, 8, "unavailable"),
         (Self::Internal, 9, "internal"),
+        (Self::Interrupted, 10, "interrupted"),
     ];
 
     /// The kind's number on the wire.

@@ -40,6 +40,7 @@
 pub mod client;
 pub mod conformance;
 pub mod error;
+mod fork;
 pub mod index;
 pub mod memory;
 pub mod object;
@@ -49,8 +50,8 @@ pub mod server;
 mod store;
 
 pub use client::{
-    Client, ConnectOptions, Draft, Object, Stat, Table, TableBuilder, TableWriter, Watch, connect,
-    connect_with, default_url,
+    Client, ConnectOptions, Draft, Object, Stat, Table, TableBuilder, TableWriter, View, Watch,
+    connect, connect_with, default_url,
 };
 pub use error::{Error, Kind, Result};
 pub use object::{Event, EventKind, Holder, Info, Name, ObjectKind, Peer, PutOptions, State};

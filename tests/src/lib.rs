@@ -49,6 +49,36 @@ impl Daemon {
         daemon
     }
 
+    /// As [`Daemon::start`], with at most this many descriptors.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    #[must_use]
+    pub fn with_descriptors(memory: &str, most: u32) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the socket");
+        let program = sheaf_bin();
+        let child = Command::new("sh")
+            .args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\"")])
+            .arg(program)
+            .args(["serve", "--memory", memory, "--socket"])
+            .arg(folder.path().join("store.sock"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let daemon = Self { folder, child, memory: memory.to_owned() };
+        let _ = daemon.connect();
+        daemon
+    }
+
+    /// Whether it has not ended yet.
+    ///
+    /// # Panics
+    /// When the kernel does not say.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("it is a child of ours").is_none()
+    }
+
     /// The socket's path.
     #[must_use]
     pub fn socket(&self) -> PathBuf {

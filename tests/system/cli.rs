@@ -101,6 +101,9 @@ fn a_failure_is_one_line_and_status_one_and_misuse_status_two() {
     let folder = tempfile::tempdir().unwrap();
     let broken = folder.path().join("broken.parquet");
     fs::write(&broken, "this is no parquet").unwrap();
+    let unknown = folder.path().join("table.unknown");
+    fs::write(&unknown, "x").unwrap();
+    let missing = folder.path().join("missing");
     let cases: &[(&[&str], i32)] = &[
         (&["get", "missing"], 1),
         (&["rm", "missing"], 1),
@@ -110,8 +113,17 @@ fn a_failure_is_one_line_and_status_one_and_misuse_status_two() {
         (&["wait", "missing", "--timeout", "10ms"], 1),
         (&["ls", "--store", "unix:/no/such/socket"], 1),
         (&["ls", "--store", "grpc://far:8815"], 2),
-        (&["put", "t", "table.unknown"], 2),
+        (&["put", "t", text(&unknown)], 2),
+        (&["put", "t", text(&missing)], 1),
+        (&["put", "t", text(folder.path())], 1),
+        (&["put", "--bytes", "t", text(folder.path())], 1),
         (&["show", "--hex", "0x123"], 2),
+        (&[], 2),
+        (&["get"], 2),
+        (&["gte"], 2),
+        (&["put", "--foo"], 2),
+        (&["put", "t", "-", "--format", "xls"], 2),
+        (&["wait", "x", "--timeout", "soon"], 2),
     ];
     for (args, status) in cases {
         let output = run(&daemon, args);
@@ -122,8 +134,113 @@ fn a_failure_is_one_line_and_status_one_and_misuse_status_two() {
         assert!(said.starts_with("sheaf: "), "{args:?}: {said}");
         assert!(output.stdout.is_empty(), "{args:?}");
     }
-    assert_eq!(run(&daemon, &["get"]).status.code(), Some(2));
-    assert_eq!(run(&daemon, &["wait", "x", "--timeout", "soon"]).status.code(), Some(2));
+}
+
+#[test]
+fn misuse_names_the_verbs_for_people_or_the_help_that_tells_more() {
+    let daemon = Daemon::start("16MiB");
+
+    let bare = stderr(&run(&daemon, &[]));
+    let mistyped = stderr(&run(&daemon, &["put", "--foo"]));
+
+    assert!(bare.contains("demo, serve, put, get"), "{bare}");
+    assert!(!bare.contains("demo-reader"), "{bare}");
+    assert_eq!(mistyped, "sheaf: unexpected argument '--foo' found (see sheaf put --help)\n");
+}
+
+#[test]
+fn what_is_no_table_is_told_with_what_was_expected() {
+    let daemon = Daemon::start("16MiB");
+    let cases: &[(&[&str], &[u8], &str)] = &[
+        (&["put", "t", "-"], b"", "an Arrow IPC stream or file was expected"),
+        (&["put", "t", "-"], b"k,s\n1,a\n", "--format csv"),
+        (&["put", "t", "-"], b"PAR1....", "is a Parquet file"),
+        (&["put", "t", "-", "--format", "csv"], b"", "is empty"),
+        (&["put", "t", "-", "--format", "jsonl"], b"", "is empty"),
+    ];
+    for (args, input, expected) in cases {
+        let output = feed(&daemon, args, input);
+
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.starts_with("sheaf: stdin: ") && said.contains(expected), "{said}");
+    }
+    assert_eq!(read(&daemon, &["ls", "--json"]).trim(), "[]");
+}
+
+#[test]
+fn a_header_alone_is_a_table_and_its_lack_of_rows_is_told() {
+    let daemon = Daemon::start("16MiB");
+
+    let put = feed(&daemon, &["put", "t", "-", "--format", "csv"], b"k,s\n");
+
+    assert!(put.status.success());
+    assert!(stderr(&put).contains("put t: no rows, only columns"), "{}", stderr(&put));
+    assert_eq!(read(&daemon, &["get", "t", "--format", "csv"]), "k,s\n");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_named_as_it_was_given() {
+    let daemon = Daemon::start("16MiB");
+    feed(&daemon, &["put", "t", "-", "--format", "csv"], CSV.as_bytes());
+
+    let missing = stderr(&run(&daemon, &["get", "t", "-o", "/no/such/x.csv"]));
+    let refused = stderr(&run(&daemon, &["get", "t", "-o", "/proc/x.csv"]));
+
+    assert_eq!(missing, "sheaf: /no/such/x.csv: there is no folder /no/such\n");
+    assert_eq!(refused, "sheaf: /proc/x.csv: No such file or directory\n");
+}
+
+#[test]
+fn bytes_do_not_go_into_a_file_that_is_called_a_table() {
+    let daemon = Daemon::start("16MiB");
+    let folder = tempfile::tempdir().unwrap();
+    let (table, plain) = (folder.path().join("x.csv"), folder.path().join("x.bin"));
+    feed(&daemon, &["put", "--bytes", "blob", "-"], b"opaque");
+
+    let refused = run(&daemon, &["get", "blob", "-o", text(&table)]);
+    read(&daemon, &["get", "blob", "-o", text(&plain)]);
+
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("blob.bin"), "{}", stderr(&refused));
+    assert!(!table.exists());
+    assert_eq!(fs::read(&plain).unwrap(), b"opaque");
+}
+
+#[test]
+fn errors_speak_of_options_and_verbs() {
+    let daemon = Daemon::start("16MiB");
+    feed(&daemon, &["put", "--bytes", "blob", "-"], b"opaque");
+
+    let taken = stderr(&feed(&daemon, &["put", "--bytes", "blob", "-"], b"again"));
+    let no_table = stderr(&run(&daemon, &["schema", "blob"]));
+
+    assert!(taken.contains("put with --replace"), "{taken}");
+    assert!(no_table.contains("is bytes, not a table: see `sheaf get`"), "{no_table}");
+}
+
+#[test]
+fn a_pipe_gets_no_progress_bar() {
+    let daemon = Daemon::start("64MiB");
+    let rows: String = (0..200_000).map(|i| format!("{i}\n")).collect();
+    let csv = format!("k\n{rows}");
+
+    let put = feed(&daemon, &["put", "t", "-", "--format", "csv"], csv.as_bytes());
+
+    assert!(stderr(&put).starts_with("sheaf: put t: 200000 rows, "), "{}", stderr(&put));
+    assert_eq!(stderr(&put).lines().count(), 1);
+}
+
+#[test]
+fn the_doctor_tells_of_a_store_that_is_not_there_in_one_line_with_the_way_to_one() {
+    let mut daemon = Daemon::start("16MiB");
+    daemon.kill();
+
+    let dead = read(&daemon, &["doctor", "--memory", "1MiB"]);
+
+    let told: Vec<_> = dead.lines().filter(|line| line.contains("none runs at unix:")).collect();
+    assert_eq!(told.len(), 1, "{dead}");
+    assert!(dead.contains("    sheaf serve --socket "), "{dead}");
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The daemon's own life: one on a socket, taken over when dead, drained when asked to end.
 
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use sheaf_store::{Kind, PutOptions};
-use sheaf_tests::{Daemon, eventually};
+use sheaf_tests::{Daemon, eventually, signal};
 
 #[test]
 fn a_second_daemon_on_a_live_socket_refuses_to_start() {
@@ -51,6 +53,26 @@ fn a_daemon_that_is_asked_to_end_drains_and_ends_with_status_0() {
     assert_eq!(told, Kind::Unavailable);
     sealed.expect("a draft that was begun may be finished");
     assert!(!daemon.socket().exists());
+}
+
+#[test]
+fn a_draining_daemon_is_not_found_any_more_and_keeps_its_path() {
+    let mut daemon = Daemon::start("64MiB");
+    let store = daemon.connect();
+    let draft = store.create("t", 2 << 20, &PutOptions::default()).unwrap();
+
+    signal(daemon.pid(), Signal::TERM);
+
+    eventually("nobody can connect", || UnixStream::connect(daemon.socket()).is_err());
+    assert_eq!(sheaf_store::connect(&daemon.url()).unwrap_err().kind(), Kind::Unavailable);
+    assert!(daemon.is_running(), "it waits for the draft");
+    let (status, said) = daemon.second();
+    assert_eq!(status.code(), Some(1));
+    assert!(said.contains(&daemon.pid().to_string()), "{said}");
+    draft.seal().unwrap();
+    eventually("it ends", || !daemon.is_running());
+    daemon.restart();
+    daemon.connect().put_bytes("t", b"1", &PutOptions::default()).unwrap();
 }
 
 #[test]

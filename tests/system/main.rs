@@ -2,6 +2,7 @@
 
 mod accounts;
 mod cli;
+mod crowd;
 mod daemon;
 mod death;
 mod doors;

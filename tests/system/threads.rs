@@ -1,13 +1,15 @@
 //! One client in many threads, and in a process that forks.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sheaf_store::{Client, Kind, PutOptions};
+use rustix::process::Signal;
+use sheaf_store::{Client, ConnectOptions, Kind, PutOptions};
 use sheaf_tests::{
-    Daemon, Dice, PATIENCE, Room, act, as_actor, eventually, own_maps, pattern, replacing,
+    Daemon, Dice, PATIENCE, Room, act, actor, as_actor, eventually, own_maps, pattern, replacing,
+    signal,
 };
 
 const LENGTHS: [usize; 4] = [10, 3000, 60_000, 3 << 20];
@@ -222,4 +224,105 @@ fn a_forked_child_does_not_abort_its_parents_drafts() {
     let daemon = Daemon::start("64MiB");
 
     act("threads::actor_forks_and_its_child_drops_a_draft", &daemon, "");
+}
+
+#[test]
+#[ignore = "an actor of the test below"]
+fn actor_forks_and_is_killed() {
+    let Some((store, _)) = as_actor() else { return };
+    let _draft = store.create("draft", 5 << 20, &PutOptions::default()).unwrap();
+    let child = fork(|| {
+        std::thread::sleep(PATIENCE);
+        true
+    });
+    println!("\nchild {child}");
+    std::thread::sleep(PATIENCE);
+}
+
+#[test]
+fn a_forked_child_that_outlives_its_parent_keeps_no_draft_alive() {
+    let daemon = Daemon::start("64MiB");
+    let store = daemon.connect();
+    let mut parent = actor("threads::actor_forks_and_is_killed", &daemon, "");
+    let output = BufReader::new(parent.stdout.take().unwrap());
+    let mut lines = output.lines().map_while(Result::ok);
+    let child = lines.find_map(|line| line.strip_prefix("child ")?.parse::<u32>().ok()).unwrap();
+    let waiting = {
+        let store = store.clone();
+        std::thread::spawn(move || store.get_timeout("draft", PATIENCE))
+    };
+    eventually("the get waits", || store.stat().unwrap().get("waits") > 0);
+
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+
+    let outcome = waiting.join().unwrap();
+    let lives = std::path::Path::new(&format!("/proc/{child}")).exists();
+    signal(child, Signal::KILL);
+    assert!(lives, "the child outlives its parent");
+    assert_eq!(outcome.unwrap_err().kind(), Kind::WriterGone);
+}
+
+#[test]
+fn a_stopped_store_is_not_waited_for_for_ever() {
+    let daemon = Daemon::start("64MiB");
+    signal(daemon.pid(), Signal::STOP);
+
+    let outcome = sheaf_store::connect(&daemon.url());
+
+    signal(daemon.pid(), Signal::CONT);
+    let error = outcome.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unavailable);
+    assert!(error.message().contains("stopped"), "{error}");
+    daemon.connect().stat().unwrap();
+}
+
+#[test]
+fn a_wait_ends_when_the_program_says_so_and_leaves_nothing_behind() {
+    static ENDS: AtomicBool = AtomicBool::new(false);
+    let room = Room::without_pool(64 << 20);
+    let url = format!("unix:{}", room.connect().socket().display());
+    let interrupted: Option<fn() -> bool> = Some(|| ENDS.load(Ordering::Relaxed));
+    let options = ConnectOptions { interrupted, ..ConnectOptions::default() };
+    let store = sheaf_store::connect_with(&url, &options).unwrap();
+    // Two of them, so that one reads for both and the other sleeps.
+    let waiting: Vec<_> = (0..2)
+        .map(|_| {
+            let store = store.clone();
+            std::thread::spawn(move || store.get_timeout("never", PATIENCE))
+        })
+        .collect();
+    let mut watch = store.watch("", false).unwrap();
+    eventually("both wait", || store.stat().unwrap().get("waits") == 2);
+
+    ENDS.store(true, Ordering::Relaxed);
+
+    for waiting in waiting {
+        assert_eq!(waiting.join().unwrap().unwrap_err().kind(), Kind::Interrupted);
+    }
+    assert_eq!(watch.next().unwrap().unwrap_err().kind(), Kind::Interrupted);
+    ENDS.store(false, Ordering::Relaxed);
+    assert_eq!(store.stat().unwrap().get("waits"), 0);
+    work(&store, 1, 5);
+    watch.next().unwrap().expect("an interrupted watch goes on");
+}
+
+#[test]
+fn what_a_writer_keeps_of_an_aborted_draft_is_its_own() {
+    let room = Room::without_pool(64 << 20);
+    let store = room.connect();
+    for bytes in [1000, 5 << 20] {
+        let mut draft = store.create("draft", bytes, &PutOptions::default()).unwrap();
+        draft.as_mut_slice().fill(7);
+        let address = draft.as_slice().as_ptr();
+
+        let mut view = draft.abort_keeping_view().unwrap();
+
+        assert_eq!(view.as_slice().as_ptr(), address);
+        assert!(view.as_slice().iter().all(|byte| *byte == 7));
+        view.as_mut_slice().fill(8);
+        assert_eq!(store.get("draft").unwrap_err().kind(), Kind::NotFound);
+        drop(view);
+        eventually("its memory comes back", || store.stat().unwrap().get("retired_bytes") == 0);
+    }
 }

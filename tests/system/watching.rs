@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sheaf_store::client::{Item, Payload};
 use sheaf_store::protocol::message::{Cancel, Failed, Reply, Watch as Ask};
 use sheaf_store::{Client, Event, EventKind, Kind, PutOptions, Watch};
 use sheaf_tests::{Daemon, PATIENCE, Room, eventually, replacing};
@@ -87,6 +88,48 @@ fn a_replay_tells_what_is_there_before_what_happens() {
     assert_eq!(next(&mut watch), (EventKind::Sealed, "a/1".into(), 10));
     assert_eq!(next(&mut watch), (EventKind::Sealed, "a/2".into(), 10));
     assert_eq!(next(&mut watch), (EventKind::Deleted, "a/2".into(), 10));
+}
+
+/// Tiny objects with names so long that their replay takes more than 32 MiB.
+fn put_many(store: &Client, count: usize) -> Vec<String> {
+    let names: Vec<_> =
+        (0..count).map(|number| format!("{number:06}{}", "x".repeat(249))).collect();
+    let options = PutOptions::default();
+    let items = names.iter().map(|name| Item {
+        name: name.as_bytes(),
+        payload: Payload::Bytes(b"1"),
+        options: &options,
+    });
+    let items: Vec<_> = items.collect();
+    assert!(store.put_many(&items).unwrap().iter().all(Result::is_ok));
+    names
+}
+
+#[test]
+fn a_replay_of_a_very_large_store_waits_for_its_reader() {
+    let daemon = Daemon::start("256MiB");
+    let store = daemon.connect();
+    let names = put_many(&store, 140_000);
+    let mut watch = watch(&store, "", true);
+
+    // The reader has not read anything: the replay has passed the first and not come to the last.
+    store.delete(&names[0]).unwrap();
+    store.delete(names.last().unwrap()).unwrap();
+    put(&store, "~end", 1);
+
+    let ends = |event: &Event| event.name.to_string() == "~end";
+    let told = watch.by_ref().map(Result::unwrap).take_while(|event| !ends(event));
+    let (mut sealed, mut deleted) = (Vec::new(), Vec::new());
+    for Event { kind, name, .. } in told {
+        match kind {
+            EventKind::Sealed => sealed.push(name.to_string()),
+            _ => deleted.push(name.to_string()),
+        }
+    }
+    assert!(sealed == names[..names.len() - 1], "each once, in order");
+    assert_eq!(deleted, names[..1]);
+    store.delete("~end").unwrap();
+    assert_eq!(next(&mut watch), (EventKind::Deleted, "~end".into(), 1));
 }
 
 #[test]

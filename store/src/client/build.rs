@@ -4,7 +4,7 @@ use arrow_schema::SchemaRef;
 use sheaf_ipc::Layout;
 
 use super::Client;
-use super::draft::DraftCore;
+use super::draft::{DraftCore, View};
 use crate::error::{Error, Kind, Result};
 use crate::object::{Info, ObjectKind, PutOptions};
 
@@ -97,6 +97,32 @@ impl TableBuilder {
     pub fn seal(mut self) -> Result<Info> {
         self.layout.finish(self.core.bytes_mut())?;
         self.core.seal(self.layout.len())
+    }
+
+    /// Seals the table and keeps what the writer sees of it at the same addresses, as
+    /// [`Draft::seal_keeping_view`](super::Draft::seal_keeping_view) does.
+    ///
+    /// # Errors
+    /// As [`TableBuilder::seal`].
+    pub fn seal_keeping_view(mut self) -> Result<(Info, View)> {
+        self.layout.finish(self.core.bytes_mut())?;
+        self.core.seal_keeping_view(self.layout.len())
+    }
+
+    /// Ends the table unsealed: nobody gets it, and who waits for it learns so at once.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] when the store is gone.
+    pub fn abort(self) -> Result<()> {
+        self.core.abort()
+    }
+
+    /// As [`TableBuilder::abort`]; the writer keeps what it sees.
+    ///
+    /// # Errors
+    /// As [`TableBuilder::abort`].
+    pub fn abort_keeping_view(self) -> Result<View> {
+        self.core.abort_keeping_view()
     }
 }
 

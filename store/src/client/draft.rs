@@ -132,17 +132,29 @@ impl DraftCore {
     }
 
     /// Seals the first `len` bytes and keeps the writer's view of them, as a private copy.
-    fn seal_keeping_view(mut self, len: usize) -> Result<(Info, View)> {
-        let (data, view) =
-            match std::mem::replace(&mut self.memory, Memory::Small(MutableBuffer::new(0))) {
-                Memory::Small(heap) => {
-                    (Bytes::copy_from_slice(&heap[..len]), View(ViewMemory::Heap(heap)))
-                }
-                Memory::Large(map) => {
-                    (Bytes::new(), View(ViewMemory::Private(map.into_private()?)))
-                }
-            };
+    pub(super) fn seal_keeping_view(mut self, len: usize) -> Result<(Info, View)> {
+        let view = self.take_view()?;
+        let data = match &view.0 {
+            ViewMemory::Heap(heap) => Bytes::copy_from_slice(&heap[..len]),
+            ViewMemory::Private(_) => Bytes::new(),
+        };
         Ok((self.finish(len, data)?, view))
+    }
+
+    /// Ends the draft and keeps the writer's view of it, as a private copy.
+    pub(super) fn abort_keeping_view(mut self) -> Result<View> {
+        let view = self.take_view()?;
+        self.abort()?;
+        Ok(view)
+    }
+
+    /// Makes the memory the writer's own, at the same addresses.
+    fn take_view(&mut self) -> Result<View> {
+        let memory = std::mem::replace(&mut self.memory, Memory::Small(MutableBuffer::new(0)));
+        Ok(View(match memory {
+            Memory::Small(heap) => ViewMemory::Heap(heap),
+            Memory::Large(map) => ViewMemory::Private(map.into_private()?),
+        }))
     }
 
     fn finish(&mut self, len: usize, data: Bytes) -> Result<Info> {
@@ -161,7 +173,7 @@ impl DraftCore {
     }
 
     /// Ends the draft; returns when the store has taken its room back.
-    fn abort(mut self) -> Result<()> {
+    pub(super) fn abort(mut self) -> Result<()> {
         self.memory = Memory::Small(MutableBuffer::new(0));
         self.sealed = true;
         self.link.call(crate::protocol::message::Abort { object: self.object }).map(|_| ())
@@ -252,6 +264,14 @@ impl Draft {
     /// [`Kind::Unavailable`] when the store is gone.
     pub fn abort(self) -> Result<()> {
         self.core.abort()
+    }
+
+    /// As [`Draft::abort`]; the writer keeps what it sees, as in [`Draft::seal_keeping_view`].
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] when the store is gone.
+    pub fn abort_keeping_view(self) -> Result<View> {
+        self.core.abort_keeping_view()
     }
 }
 

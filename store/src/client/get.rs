@@ -168,6 +168,9 @@ fn open(
     }
     // From here on the hold is ours, whatever goes wrong.
     let hold = Hold { link: link.clone(), object, container };
+    if !segment && let Some(object) = link.maps.object(container) {
+        return Ok(object); // Which has a hold of its own: this one goes back.
+    }
     let descriptor = if descriptor { descriptors.next() } else { None };
     let map = match descriptor {
         Some(descriptor) => link.maps.insert(container, &descriptor, segment)?,
@@ -177,7 +180,11 @@ fn open(
             None => link.maps.insert(container, &fetch(link, object)?, segment)?,
         },
     };
-    Object::mapped(info, map, offset, hold)
+    let object = Object::mapped(info, map, offset, hold)?;
+    if !segment {
+        link.maps.note_object(container, &object);
+    }
+    Ok(object)
 }
 
 fn fetch(link: &Link, object: u64) -> Result<OwnedFd> {

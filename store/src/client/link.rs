@@ -4,25 +4,30 @@
 //! for all of them and hands each reply to the one it belongs to; when it has its own, another
 //! leads. So an uncontended call is one send and one receive on the caller's own thread.
 //!
-//! After a fork the child must not speak on its parent's connection: [`Link::is_usable`] says so,
-//! and the client connects anew.
+//! After a fork the child has no part in its parent's connection: [`Link::is_usable`] says so, and
+//! the client connects anew.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
+use super::ConnectOptions;
 use super::maps::Maps;
 use crate::error::{Error, Kind, Result};
+use crate::fork::{self, Uninherited};
 use crate::index::Reader;
 use crate::protocol::frame::{self, Frame, HEADER_BYTES, MAX_BODY_BYTES};
-use crate::protocol::message::{Abort, Hello, Release, Released, Reply, Request, Retired, Welcome};
+use crate::protocol::message::{
+    Abort, Cancel, Hello, Release, Released, Reply, Request, Retired, Welcome,
+};
 use crate::protocol::{self, socket};
 
 /// What is read when nothing is known to be missing.
@@ -30,6 +35,15 @@ const FIRST_READ_BYTES: usize = 4 << 10;
 
 /// The most that is read at once.
 const READ_BYTES: usize = 256 << 10;
+
+/// How long a store may take to answer a hello.
+const WELCOME_SECONDS: i64 = 5;
+
+/// How long a thread waits before it asks again whether to wait on.
+const ASKING: Duration = Duration::from_millis(50);
+
+/// How long a store may take to answer a request that was cancelled.
+const CANCELLING: Duration = Duration::from_secs(1);
 
 /// Releases of small objects that may wait for the next request to carry them.
 const LAZY_RELEASES: usize = 64;
@@ -53,10 +67,42 @@ struct Incoming {
     descriptors: VecDeque<OwnedFd>,
 }
 
+/// How far the interruption of one wait is.
+#[derive(Default)]
+struct Interruption(Option<Instant>);
+
+impl Interruption {
+    /// Whether the wait is to end and nobody knows yet.
+    fn comes(&mut self, asked: Option<fn() -> bool>) -> bool {
+        let comes = self.0.is_none() && asked.is_some_and(|asked| asked());
+        if comes {
+            self.0 = Some(Instant::now());
+        }
+        comes
+    }
+
+    fn is_under_way(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether the store does not even answer that.
+    fn is_overdue(&self) -> bool {
+        self.0.is_some_and(|since| since.elapsed() > CANCELLING)
+    }
+}
+
+pub(super) fn interrupted() -> Error {
+    Error::new(Kind::Interrupted, "the wait for the store was interrupted")
+}
+
 /// A connection and what this process has mapped through it.
 pub(super) struct Link {
+    /// Before the socket, so that it is dropped before.
+    _uninherited: Uninherited,
     socket: OwnedFd,
     pid: u32,
+    /// Asked now and then by who waits: whether to wait no longer.
+    pub(super) interrupted: Option<fn() -> bool>,
     pub(super) welcome: Welcome,
     pub(super) maps: Maps,
     pub(super) index: Option<Reader>,
@@ -85,7 +131,7 @@ impl Link {
     /// # Errors
     /// [`Kind::Unavailable`] when nobody listens there, [`Kind::Invalid`] when the store speaks
     /// another protocol version.
-    pub(super) fn connect(path: &Path, command: &str) -> Result<Arc<Self>> {
+    pub(super) fn connect(path: &Path, options: &ConnectOptions) -> Result<Arc<Self>> {
         let unavailable = |errno: rustix::io::Errno| {
             let message = format!(
                 "no store at unix:{}: {errno}; start one with `sheaf serve --socket {}`, or say \
@@ -105,13 +151,20 @@ impl Link {
         .map_err(|errno| Error::os("cannot make a socket", errno))?;
         rustix::io::retry_on_intr(|| rustix::net::connect(&socket, &address))
             .map_err(unavailable)?;
-        Self::greet(socket, command)
+        if options.interrupted.is_some() {
+            // Whoever reads wakes up that often, to be asked.
+            set_socket_timeout(&socket, Timeout::Recv, Some(ASKING))
+                .map_err(|errno| Error::os("limiting a wait", errno))?;
+        }
+        Self::greet(socket, options)
     }
 
-    fn greet(socket: OwnedFd, command: &str) -> Result<Arc<Self>> {
+    fn greet(socket: OwnedFd, options: &ConnectOptions) -> Result<Arc<Self>> {
         let mut link = Self {
+            _uninherited: fork::uninherited(socket.as_fd()),
             socket,
             pid: std::process::id(),
+            interrupted: options.interrupted,
             welcome: Welcome {
                 version: 0,
                 store: [0; 16],
@@ -136,15 +189,34 @@ impl Link {
         let hello = Hello {
             magic: protocol::MAGIC,
             version: protocol::VERSION,
-            command: command.to_owned(),
+            command: options.command.clone(),
         };
-        let Arrived { reply, descriptors } = link.call(hello)?;
+        let id = link.send(&hello.into())?;
+        link.await_welcome()?;
+        let Arrived { reply, descriptors } = link.receive(id)?;
         match reply {
             Reply::Welcome(welcome) => link.welcome = welcome,
             other => return Err(unexpected(&other)),
         }
         link.index = descriptors.first().map(Reader::new).transpose()?;
         Ok(Arc::new(link))
+    }
+
+    /// A store that is stopped takes connections and answers none.
+    fn await_welcome(&self) -> Result<()> {
+        let mut asked = [PollFd::new(&self.socket, PollFlags::IN)];
+        let limit = Timespec { tv_sec: WELCOME_SECONDS, tv_nsec: 0 };
+        match rustix::io::retry_on_intr(|| rustix::event::poll(&mut asked, Some(&limit))) {
+            Ok(0) => {
+                let message = format!(
+                    "the store took the connection and has not answered for {WELCOME_SECONDS} s: \
+                     is its process stopped, or the machine out of memory?"
+                );
+                Err(Error::new(Kind::Unavailable, message))
+            }
+            Ok(_) => Ok(()),
+            Err(errno) => Err(self.lost(Some(errno))),
+        }
     }
 
     /// Whether this process may still speak here.
@@ -232,7 +304,7 @@ impl Link {
         let mut inbox = lock(&self.inbox);
         inbox.leading = false;
         let outcome = read.map(|read| {
-            if let Some((frame, descriptors)) = read {
+            if let Some((frame, descriptors)) = read.flatten() {
                 self.deliver(&mut inbox, frame, descriptors);
             }
         });
@@ -242,21 +314,48 @@ impl Link {
 
     /// Waits for the reply to request `id`.
     pub(super) fn receive(&self, id: u64) -> Result<Arrived> {
+        let mut interruption = Interruption::default();
+        loop {
+            match self.await_arrival(id) {
+                Some(Ok(Arrived { reply: Reply::Failed(failed), .. })) => {
+                    return Err(if interruption.is_under_way() {
+                        interrupted()
+                    } else {
+                        failed.into()
+                    });
+                }
+                Some(outcome) => return outcome,
+                None => {}
+            }
+            // Without a lock: who is asked may have to wait for other threads.
+            if interruption.comes(self.interrupted) {
+                self.cancel(id);
+            } else if interruption.is_overdue() {
+                lock(&self.inbox).wanted.remove(&id);
+                return Err(interrupted());
+            }
+        }
+    }
+
+    /// Waits a while for the reply to request `id`: for ever, or until it is time to ask whether
+    /// to go on.
+    fn await_arrival(&self, id: u64) -> Option<Result<Arrived>> {
         let mut inbox = lock(&self.inbox);
         loop {
             if let Some(arrived) = inbox.ready.remove(&id) {
                 inbox.wanted.remove(&id);
-                return match arrived.reply {
-                    Reply::Failed(failed) => Err(failed.into()),
-                    _ => Ok(arrived),
-                };
+                return Some(Ok(arrived));
             }
             if self.broken.load(Ordering::Relaxed) {
                 inbox.wanted.remove(&id);
-                return Err(self.lost(None));
+                return Some(Err(self.lost(None)));
             }
             if inbox.leading {
-                inbox = self.arrived.wait(inbox).unwrap_or_else(PoisonError::into_inner);
+                let (woken, late) = self.await_news(inbox);
+                inbox = woken;
+                if late {
+                    return None;
+                }
                 continue;
             }
             inbox.leading = true;
@@ -264,12 +363,35 @@ impl Link {
             let read = self.read_frame();
             inbox = lock(&self.inbox);
             inbox.leading = false;
-            if let Ok((frame, descriptors)) = read {
-                self.deliver(&mut inbox, frame, descriptors);
-            }
             // Whoever's reply came takes it; if it is not mine, the one who wakes first leads on.
             self.arrived.notify_all();
+            match read {
+                Ok(Some((frame, descriptors))) => self.deliver(&mut inbox, frame, descriptors),
+                Ok(None) => return None,
+                Err(_) => {} // The connection is broken, which the next round tells.
+            }
         }
+    }
+
+    /// Sleeps until the one who leads has read something; says whether that took too long.
+    fn await_news<'a>(&self, inbox: MutexGuard<'a, Inbox>) -> (MutexGuard<'a, Inbox>, bool) {
+        if self.interrupted.is_none() {
+            let woken = self.arrived.wait(inbox).unwrap_or_else(PoisonError::into_inner);
+            return (woken, false);
+        }
+        let waited = self.arrived.wait_timeout(inbox, ASKING);
+        let (woken, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        (woken, waited.timed_out())
+    }
+
+    /// Asks the store to answer a request at once: with a failure, if it still waits.
+    fn cancel(&self, request: u64) {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let cancel = Request::Cancel(Cancel { request });
+        // If it fails the connection is gone, and the request with it.
+        let _ = self.transmit(|out| {
+            frame::write(out, cancel.code(), 0, id, |body| cancel.put(body));
+        });
     }
 
     fn deliver(&self, inbox: &mut Inbox, frame: Frame, descriptors: Vec<OwnedFd>) {
@@ -284,22 +406,23 @@ impl Link {
         }
     }
 
-    /// Reads the next frame for whoever it is.
-    pub(super) fn read_frame(&self) -> Result<(Frame, Vec<OwnedFd>)> {
+    /// Reads the next frame for whoever it is; nothing when it is time to ask whether to go on.
+    pub(super) fn read_frame(&self) -> Result<Option<(Frame, Vec<OwnedFd>)>> {
         let mut reader = lock(&self.reader);
         loop {
             let taken = frame::take(&mut reader.received).map_err(|_| self.lost(None))?;
             if let Some(frame) = taken {
                 let count = frame.descriptors.min(reader.descriptors.len());
                 let descriptors = reader.descriptors.drain(..count).collect();
-                return Ok((frame, descriptors));
+                return Ok(Some((frame, descriptors)));
             }
             let missing = frame::missing(&reader.received).map_err(|_| self.lost(None))?;
             let most = missing.clamp(FIRST_READ_BYTES, READ_BYTES);
             let Incoming { received, descriptors } = &mut *reader;
             match socket::receive(&self.socket, most, received, descriptors, RecvFlags::empty()) {
                 Ok(0) => return Err(self.lost(None)),
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => {}
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => return Ok(None),
                 Err(errno) => return Err(self.lost(Some(errno))),
             }
         }

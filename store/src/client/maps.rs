@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use super::object::{Object, Opened};
 use crate::error::{Error, Kind, Result};
 use crate::memory::{Expect, ReadMap};
 
@@ -16,6 +17,8 @@ const IDLE_SEGMENTS: usize = 16;
 struct Slot {
     map: Weak<ReadMap>,
     kept: Option<Arc<ReadMap>>,
+    /// The object that a large container is.
+    object: Weak<Opened>,
 }
 
 /// The mappings of one connection, by container.
@@ -32,6 +35,18 @@ impl Maps {
     /// The container's mapping, if it is mapped.
     pub(super) fn get(&self, container: u64) -> Option<Arc<ReadMap>> {
         self.slots().get(&container)?.map.upgrade()
+    }
+
+    /// The object that a large container is, if somebody has it.
+    pub(super) fn object(&self, container: u64) -> Option<Object> {
+        self.slots().get(&container)?.object.upgrade().map(Object::again)
+    }
+
+    /// Notes which object a large container is.
+    pub(super) fn note_object(&self, container: u64, object: &Object) {
+        if let Some(slot) = self.slots().get_mut(&container) {
+            slot.object = object.downgrade();
+        }
     }
 
     /// Maps a container that came with a descriptor; one that is mapped already stays so.
@@ -56,7 +71,7 @@ impl Maps {
             slots.values_mut().for_each(|slot| slot.kept = None);
         }
         let kept = segment.then(|| map.clone());
-        slots.insert(container, Slot { map: Arc::downgrade(&map), kept });
+        slots.insert(container, Slot { map: Arc::downgrade(&map), kept, object: Weak::new() });
         Ok(map)
     }
 

@@ -49,11 +49,20 @@ pub struct ConnectOptions {
     /// How many threads copy a large object into the store; by its size and the machine's cores
     /// when not given.
     pub copy_threads: Option<usize>,
+    /// Asked some twenty times a second by a thread that waits for the store; true ends the wait
+    /// with [`Kind::Interrupted`]. For programs whose signals are handled between two steps of
+    /// theirs, as Python's are.
+    pub interrupted: Option<fn() -> bool>,
 }
 
 impl Default for ConnectOptions {
     fn default() -> Self {
-        Self { timeout: Duration::from_millis(200), command: String::new(), copy_threads: None }
+        Self {
+            timeout: Duration::from_millis(200),
+            command: String::new(),
+            copy_threads: None,
+            interrupted: None,
+        }
     }
 }
 
@@ -147,8 +156,11 @@ impl Client {
         let deadline = Instant::now() + self.0.options.timeout;
         let mut pause = Duration::from_millis(1);
         loop {
-            match Link::connect(&self.0.path, &self.0.options.command) {
+            match Link::connect(&self.0.path, &self.0.options) {
                 Err(error) if error.kind() == Kind::Unavailable && Instant::now() < deadline => {
+                    if self.0.options.interrupted.is_some_and(|asked| asked()) {
+                        return Err(link::interrupted());
+                    }
                     std::thread::sleep(pause);
                     pause = (pause * 2).min(Duration::from_millis(50));
                 }

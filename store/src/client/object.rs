@@ -4,7 +4,7 @@
 //! them goes, the hold goes back to the store.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
@@ -32,10 +32,16 @@ impl std::panic::RefUnwindSafe for Hold {}
 
 /// A sealed object, held. Cheap to clone.
 #[derive(Clone)]
-pub struct Object {
-    info: Arc<Info>,
+pub struct Object(Arc<Opened>);
+
+/// What the handles of one object share: whoever gets it again while one of them lives gets the
+/// same.
+pub(super) struct Opened {
+    info: Info,
     buffer: Buffer,
     mapped: bool,
+    /// The table, once somebody has asked for it.
+    file: OnceLock<sheaf_ipc::File>,
 }
 
 impl Object {
@@ -44,36 +50,49 @@ impl Object {
             let message = format!("object {} lies outside its container", info.name);
             Error::new(Kind::Internal, message)
         })?;
-        Ok(Self { info: Arc::new(info), buffer, mapped: true })
+        Ok(Self::new(info, buffer, true))
+    }
+
+    fn new(info: Info, buffer: Buffer, mapped: bool) -> Self {
+        Self(Arc::new(Opened { info, buffer, mapped, file: OnceLock::new() }))
+    }
+
+    pub(super) fn again(opened: Arc<Opened>) -> Self {
+        Self(opened)
+    }
+
+    pub(super) fn downgrade(&self) -> Weak<Opened> {
+        Arc::downgrade(&self.0)
     }
 
     pub(super) fn inline(info: Info, bytes: &[u8]) -> Self {
-        Self { info: Arc::new(info), buffer: memory::aligned(bytes), mapped: false }
+        Self::new(info, memory::aligned(bytes), false)
     }
 
     /// What the store knew of it when it was got.
     #[must_use]
     pub fn info(&self) -> &Info {
-        &self.info
+        &self.0.info
     }
 
     /// The object's bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.buffer
+        &self.0.buffer
     }
 
     /// The object's bytes as a buffer that keeps them.
     #[must_use]
     pub fn buffer(&self) -> &Buffer {
-        &self.buffer
+        &self.0.buffer
     }
 
     /// The addresses the object is mapped at; `None` for a tiny one, which came in the message.
     #[must_use]
     pub fn mapped_range(&self) -> Option<Range<usize>> {
-        let start = self.buffer.as_ptr() as usize;
-        self.mapped.then(|| start..start + self.buffer.len())
+        let Opened { buffer, mapped, .. } = &*self.0;
+        let start = buffer.as_ptr() as usize;
+        mapped.then(|| start..start + buffer.len())
     }
 
     /// The object as a table.
@@ -81,23 +100,31 @@ impl Object {
     /// # Errors
     /// [`Kind::Invalid`] when it is opaque bytes.
     pub fn table(&self) -> Result<Table> {
-        if self.info.kind != ObjectKind::Table {
+        if self.0.info.kind != ObjectKind::Table {
             let message = format!(
                 "object {} is opaque bytes, not a table: read it with as_bytes",
-                self.info.name
+                self.0.info.name
             );
             return Err(Error::new(Kind::Invalid, message));
         }
+        let file = match self.0.file.get() {
+            Some(file) => file.clone(),
+            None => self.decode()?,
+        };
+        Ok(Table { object: self.clone(), file })
+    }
+
+    fn decode(&self) -> Result<sheaf_ipc::File> {
         // SAFETY: the store checks every table in full at seal, before anyone can get it, and
         // sealed bytes never change (invariant 1).
-        let file = unsafe { sheaf_ipc::File::open_trusted(self.buffer.clone()) }?;
-        Ok(Table { object: self.clone(), file })
+        let file = unsafe { sheaf_ipc::File::open_trusted(self.0.buffer.clone()) }?;
+        Ok(self.0.file.get_or_init(|| file).clone())
     }
 }
 
 impl std::fmt::Debug for Object {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Info { name, kind, bytes, .. } = &*self.info;
+        let Info { name, kind, bytes, .. } = &self.0.info;
         write!(f, "Object({name}, {kind}, {bytes} bytes)")
     }
 }
@@ -131,7 +158,7 @@ impl Table {
     /// The bytes of the whole table, as they lie in the store.
     #[must_use]
     pub fn nbytes(&self) -> u64 {
-        self.object.info.bytes
+        self.object.0.info.bytes
     }
 
     /// One batch.
@@ -168,7 +195,7 @@ impl Table {
 
 impl std::fmt::Debug for Table {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = &self.object.info.name;
+        let name = &self.object.0.info.name;
         write!(f, "Table({name}, {} rows, {} batches)", self.num_rows(), self.num_batches())
     }
 }

@@ -3,20 +3,24 @@
 use std::sync::Arc;
 
 use super::Client;
-use super::link::{Link, unexpected};
-use crate::error::Result;
+use super::link::{Link, interrupted, unexpected};
+use crate::error::{Kind, Result};
 use crate::object::Event;
+use crate::protocol::frame::Frame;
 use crate::protocol::message::{Happened, Reply, Request, Watch as Ask};
 
-/// The events of names with a prefix, as they happen. Ends with the first error.
+/// The events of names with a prefix, as they happen. Ends with the first error but for
+/// [`Kind::Interrupted`].
 pub struct Watch {
     link: Arc<Link>,
     ended: bool,
 }
 
 impl Client {
-    /// Watches every name that starts with `prefix`: created, sealed, deleted. With `replay`, a
-    /// sealed event for each object that is there comes first.
+    /// Watches every name that starts with `prefix`: created, sealed, deleted. With `replay`, there
+    /// is a sealed event for each object that is there already, in the order of their names and as
+    /// fast as they are read. What happens meanwhile to a name that the replay has not come to is
+    /// told when it does: as the object is then.
     ///
     /// # Errors
     /// [`Kind::Unavailable`](crate::Kind::Unavailable) when the store is gone.
@@ -37,16 +41,27 @@ impl Iterator for Watch {
         if self.ended {
             return None;
         }
-        let next = self.link.read_frame().and_then(|(frame, _)| {
-            match Reply::take(frame.code, frame.body)? {
-                Reply::Happened(Happened { kind, name, bytes, metadata_bytes }) => {
-                    Ok(Event { kind, name, bytes, metadata_bytes })
-                }
-                Reply::Failed(failed) => Err(failed.into()),
-                other => Err(unexpected(&other)),
+        let next = self.next_frame().and_then(|frame| match Reply::take(frame.code, frame.body)? {
+            Reply::Happened(Happened { kind, name, bytes, metadata_bytes }) => {
+                Ok(Event { kind, name, bytes, metadata_bytes })
             }
+            Reply::Failed(failed) => Err(failed.into()),
+            other => Err(unexpected(&other)),
         });
-        self.ended = next.is_err();
+        self.ended = next.as_ref().is_err_and(|error| error.kind() != Kind::Interrupted);
         Some(next)
+    }
+}
+
+impl Watch {
+    fn next_frame(&self) -> Result<Frame> {
+        loop {
+            if let Some((frame, _)) = self.link.read_frame()? {
+                return Ok(frame);
+            }
+            if self.link.interrupted.is_some_and(|asked| asked()) {
+                return Err(interrupted());
+            }
+        }
     }
 }

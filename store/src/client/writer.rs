@@ -78,6 +78,14 @@ impl TableWriter {
         self.core.seal(self.written)
     }
 
+    /// Ends the table unsealed: nobody gets it, and who waits for it learns so at once.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] when the store is gone.
+    pub fn abort(self) -> Result<()> {
+        self.core.abort()
+    }
+
     fn append(&mut self, part: &Part, ahead: bool) -> Result<()> {
         let end = self.written + part.len();
         self.reserve(end as u64, ahead)?;

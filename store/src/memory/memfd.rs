@@ -24,9 +24,17 @@ pub struct Memfd {
     /// Never sent, never duplicated: see the module.
     original: OwnedFd,
     bytes: u64,
-    /// The lease oracle's description, opened before anyone else's. The lock keeps our own `open`
-    /// out of the instant in which the lease is held.
-    keeper: Mutex<Option<OwnedFd>>,
+    /// The lock keeps our own `open` out of the instant in which the lease is held.
+    own: Mutex<Own>,
+}
+
+/// The store's own further descriptions of a container.
+#[derive(Debug, Default)]
+struct Own {
+    /// The lease oracle's, opened before anyone else's.
+    keeper: Option<OwnedFd>,
+    /// One that the next reader gets, so that it need not wait for an `open`.
+    spare: Option<OwnedFd>,
 }
 
 impl Memfd {
@@ -50,7 +58,7 @@ impl Memfd {
         fchmod(&original, Mode::RUSR | Mode::WUSR)
             .map_err(|errno| Error::os("restricting a container", errno))?;
         set_bytes(&original, bytes)?;
-        Ok(Self { original, bytes, keeper: Mutex::new(None) })
+        Ok(Self { original, bytes, own: Mutex::default() })
     }
 
     /// The length.
@@ -99,7 +107,20 @@ impl Memfd {
     /// # Errors
     /// [`Kind::Full`] if the process has no descriptor left.
     pub fn reopen_read(&self) -> Result<OwnedFd> {
-        self.opened(OFlags::RDONLY)
+        let spare = self.own().spare.take();
+        spare.map_or_else(|| self.opened(OFlags::RDONLY), Ok)
+    }
+
+    /// Opens the next reader's description now: an `open` takes as long as the rest of a get.
+    /// Failure is no matter, since the reader's own turn will tell.
+    pub fn open_ahead(&self) {
+        let ahead = self.opened(OFlags::RDONLY).ok();
+        self.own().spare = ahead;
+    }
+
+    /// Closes what [`Memfd::open_ahead`] opened, if nobody has it.
+    pub fn close_ahead(&self) {
+        self.own().spare = None;
     }
 
     /// Seals the container: nobody, the store included, can write or resize it any more. May take
@@ -135,22 +156,23 @@ impl Memfd {
 
     /// As [`Memfd::is_held`], for the probe itself.
     pub(super) fn asks_held(&self) -> Option<bool> {
-        let mut keeper = self.keeper();
-        if keeper.is_none() {
-            *keeper = lease::keeper(self.original.as_fd()).ok();
+        let mut own = self.own();
+        own.spare = None;
+        if own.keeper.is_none() {
+            own.keeper = lease::keeper(self.original.as_fd()).ok();
         }
-        lease::is_held(keeper.as_ref()?)
+        lease::is_held(own.keeper.as_ref()?)
     }
 
-    fn keeper(&self) -> MutexGuard<'_, Option<OwnedFd>> {
+    fn own(&self) -> MutexGuard<'_, Own> {
         // A descriptor is whole or absent, whatever panicked beside it.
-        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn opened(&self, access: OFlags) -> Result<OwnedFd> {
-        let mut keeper = self.keeper();
-        if keeper.is_none() {
-            *keeper = Some(lease::keeper(self.original.as_fd())?);
+        let mut own = self.own();
+        if own.keeper.is_none() {
+            own.keeper = Some(lease::keeper(self.original.as_fd())?);
         }
         reopen(self.original.as_fd(), access)
     }
@@ -252,6 +274,21 @@ mod tests {
 
         // Other tests come and go meanwhile, so only the order of magnitude counts.
         assert!(shared_memory_bytes() + 128 * MIB < held);
+    }
+
+    #[test]
+    fn a_description_opened_ahead_holds_nothing_until_a_reader_has_it() {
+        let _quiet = quiet();
+        let memfd = prepared(4096);
+
+        memfd.open_ahead();
+        assert_ne!(memfd.is_held(), Some(true));
+        memfd.open_ahead();
+        let reader = memfd.reopen_read().unwrap();
+        assert_ne!(memfd.is_held(), Some(false));
+
+        drop(reader);
+        assert_ne!(memfd.is_held(), Some(true));
     }
 
     #[test]

@@ -14,7 +14,6 @@
 
 mod buffer;
 mod fill;
-mod fork;
 mod lease;
 mod memfd;
 mod place;

@@ -165,7 +165,7 @@ wire_struct! {
         prefix: Bytes,
         /// Only names after this one; empty starts at the first.
         after: Bytes,
-        /// With who holds them, and with retired objects that are still held.
+        /// With who holds them, and with the retired objects of each name that are still held.
         holders: bool,
     }
 }
@@ -185,7 +185,7 @@ wire_struct! {
     Watch {
         /// Names that start with this.
         prefix: Bytes,
-        /// Begin with a sealed event for each object that is there.
+        /// With a sealed event for each object that is there already, as fast as they are read.
         replay: bool,
     }
 }

@@ -7,6 +7,7 @@
 use super::Room;
 use super::effect::Answer;
 use super::ids::{ClientId, ObjectId, Ticket};
+use super::landing::Cargo;
 use super::queue::{Job, Pending};
 use super::refusal;
 use super::space::Outlook;
@@ -161,8 +162,7 @@ impl Room {
 
     /// Refuses those who counted on memory that did not come back.
     pub(super) fn disappoint(&mut self) {
-        let coming = self.budget.free() + self.retiring.arriving;
-        for seq in self.queue.disappointed(coming) {
+        for seq in self.queue.disappointed(self.coming()) {
             self.give_up(seq);
         }
     }
@@ -233,7 +233,8 @@ impl Room {
                 None => self.answer(client, ticket, Answer::Failed(refusal::no_draft(object))),
             },
             Job::Put { create, rows, batches } => {
-                self.store_small(client, ticket, create, rows, batches);
+                let (name, len) = (create.name.clone(), create.bytes);
+                self.bring(&name, len, Cargo::Put { client, ticket, create, rows, batches });
             }
         }
     }

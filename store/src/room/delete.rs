@@ -57,6 +57,7 @@ impl Room {
             self.remove_entry(object);
         } else {
             entry.phase = Phase::Retired;
+            self.retired.entry(entry.name.clone()).or_default().insert(object);
         }
         if large {
             self.budget.shift(Part::Sealed, Part::Retired, charge);
@@ -76,18 +77,26 @@ impl Room {
         }
     }
 
-    /// A segment has one live object fewer: it may be worth emptying, or be empty. An empty current
-    /// one that has most of its capacity left is kept for the next put while there are clients,
-    /// or each put and delete would cost a segment.
+    /// A segment has one live object fewer: it may be worth emptying, or be empty.
     fn bury(&mut self, container: ContainerId, footprint: u64, pins: u64) {
         let Some(segment) = self.segments.map.get_mut(&container) else {
             return;
         };
         segment.live -= footprint;
         segment.pins += pins;
+        self.look_after(container);
+    }
+
+    /// Gives up a segment that has become empty, or notes that it has become sparse. An empty
+    /// current one that has most of its capacity left is kept for the next put while there are
+    /// clients, or each put and delete would cost a segment.
+    pub(super) fn look_after(&mut self, container: ContainerId) {
+        let Some(segment) = self.segments.map.get(&container) else {
+            return;
+        };
         let current = self.segments.current == Some(container);
         let kept = current && segment.pins == 0 && segment.is_fresh() && !self.clients.is_empty();
-        if segment.live == 0 && !kept {
+        if segment.is_empty() && !kept {
             self.retire_segment(container);
         } else if segment.is_sparse(1) && !current {
             self.sparse.push(container);
@@ -97,7 +106,7 @@ impl Room {
     /// Gives up the current segment if nothing lives in it: nobody is left who would put.
     pub(super) fn retire_empty_current(&mut self) {
         let empty = self.segments.current.filter(|current| {
-            self.segments.map.get(current).is_some_and(|segment| segment.live == 0)
+            self.segments.map.get(current).is_some_and(|segment| segment.is_empty())
         });
         if let Some(container) = empty {
             self.retire_segment(container);

@@ -133,6 +133,16 @@ impl Room {
         Ok(())
     }
 
+    /// The memory for a draft, new or growing, could not be had: the draft ends, and its waiters
+    /// learn why. The shell tells the writer, in place of [`super::Answer::Created`] or
+    /// [`super::Answer::Grown`]. Anything but a draft is left alone.
+    pub fn memory_failed(&mut self, object: ObjectId, error: Error) {
+        if self.objects.get(&object).is_some_and(|entry| entry.phase == Phase::Draft) {
+            self.end_draft(object, Some(&error));
+            self.pump();
+        }
+    }
+
     /// Ends a draft, unsealed; those who wait for it learn it, and why if there is more to say than
     /// that its writer gave it up.
     pub(super) fn end_draft(&mut self, object: ObjectId, why: Option<&Error>) {

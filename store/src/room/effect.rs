@@ -35,14 +35,15 @@ pub enum Effect {
         /// The container, large, a segment or of the pool.
         container: ContainerId,
     },
-    /// Make a new segment; it has no memory yet.
+    /// Make a new segment; it has no memory yet. If that fails, so does growing it.
     OpenSegment {
         /// Its number.
         container: ContainerId,
         /// The most that it may grow to, in bytes.
         capacity: u64,
     },
-    /// Give a segment memory.
+    /// Give a segment memory, and say how it went: [`super::Room::segment_grown`] or
+    /// [`super::Room::segment_failed`].
     GrowSegment {
         /// The segment.
         container: ContainerId,
@@ -53,9 +54,8 @@ pub enum Effect {
     Write {
         /// Whose bytes.
         client: ClientId,
-        /// The put that brought them; none when the draft was sealed by
-        /// [`super::Room::seal_small`].
-        ticket: Option<Ticket>,
+        /// The put or seal that brought them; its answer follows.
+        ticket: Ticket,
         /// The object.
         object: ObjectId,
         /// Its name.
@@ -94,7 +94,7 @@ pub enum Answer {
     Created(Draft),
     /// A draft has grown.
     Grown(Draft),
-    /// A put is sealed.
+    /// A put, or a small draft, is sealed.
     Stored(Stored),
     /// The names of a get, in order.
     Got(Vec<Result<Grant>>),
@@ -141,7 +141,7 @@ pub enum Source {
     Own,
 }
 
-/// A put that is sealed.
+/// A small object that is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// The object.

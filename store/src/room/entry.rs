@@ -74,6 +74,12 @@ impl Room {
     pub(super) fn remove_entry(&mut self, object: ObjectId) -> Option<Entry> {
         let entry = self.objects.remove(&object)?;
         self.metadata_bytes -= entry.metadata.len() as u64;
+        if let Some(retired) = self.retired.get_mut(&entry.name) {
+            retired.remove(&object);
+            if retired.is_empty() {
+                self.retired.remove(&entry.name);
+            }
+        }
         Some(entry)
     }
 

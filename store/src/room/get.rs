@@ -92,6 +92,9 @@ impl Room {
             metadata: entry.metadata.clone(),
             held,
         };
+        if hold {
+            self.counters.get_bytes += entry.bytes;
+        }
         if held {
             self.book_hold(client, object, charge);
         }

@@ -66,6 +66,8 @@ impl Room {
         };
         if entry.holds == 0 {
             self.idle.remove(entry);
+            self.counters.held += 1;
+            self.counters.held_bytes += entry.charge;
         }
         entry.stamp = stamp;
         entry.holds += 1;
@@ -77,9 +79,14 @@ impl Room {
             return;
         };
         debug_assert!(entry.holds >= times, "more holds released than there are");
+        let was_held = entry.holds > 0;
         entry.holds = entry.holds.saturating_sub(times);
         if entry.holds > 0 {
             return;
+        }
+        if was_held {
+            self.counters.held -= 1;
+            self.counters.held_bytes -= entry.charge;
         }
         if entry.phase == Phase::Sealed {
             self.idle.insert(object, entry);

@@ -12,7 +12,11 @@ use crate::object::{Holder, Info, Name, State};
 impl Room {
     /// At most `limit` objects whose names begin with `prefix` and come after `after`, in the order
     /// of their names, and whether there are more. One per name: the sealed one, else the
-    /// oldest draft. Their holders are filled in when asked for.
+    /// oldest draft. With `holders` who holds them is filled in, and the retired objects of each
+    /// name follow it, oldest first.
+    ///
+    /// A page ends with the last object of a name, so that the next one goes on behind that name;
+    /// of a name with more than `limit` objects, which is at least 1, the youngest are left out.
     #[must_use]
     pub fn list(
         &self,
@@ -21,34 +25,44 @@ impl Room {
         limit: usize,
         holders: bool,
     ) -> (Vec<Info>, bool) {
+        let mut infos = Vec::new();
+        for name in self.names(prefix, after, holders) {
+            let group = self.named(name, limit, holders);
+            if !infos.is_empty() && infos.len() + group.len() > limit {
+                return (infos, true);
+            }
+            infos.extend(group);
+        }
+        (infos, false)
+    }
+
+    /// Every name with this prefix after `after` that is bound, written or waited for, and with
+    /// `retired` also those of retired objects: in order, each once.
+    pub(super) fn names<'a>(
+        &'a self,
+        prefix: &'a [u8],
+        after: Option<&'a [u8]>,
+        retired: bool,
+    ) -> impl Iterator<Item = &'a Name> {
         let start = match after {
             Some(after) if after >= prefix => Bound::Excluded(after),
             _ => Bound::Included(prefix),
         };
         let range = (start, Bound::Unbounded);
-        let mut bound = self.bound.range::<[u8], _>(range).map(|(name, _)| name).peekable();
-        let mut drafts = self.expected.range::<[u8], _>(range).map(|(name, _)| name).peekable();
-        let mut infos = Vec::new();
-        loop {
-            // The two maps are merged; a name in both comes once.
-            let name = match (bound.peek().copied(), drafts.peek().copied()) {
-                (Some(left), Some(right)) => left.min(right),
-                (Some(name), None) | (None, Some(name)) => name,
-                (None, None) => return (infos, false),
-            };
-            bound.next_if_eq(&name);
-            drafts.next_if_eq(&name);
-            if !name.as_bytes().starts_with(prefix) {
-                return (infos, false);
-            }
-            let Some((object, entry)) = self.shown(name) else {
-                continue;
-            };
-            if infos.len() >= limit {
-                return (infos, true);
-            }
-            infos.push(self.describe(object, entry, holders));
-        }
+        let bound = self.bound.range::<[u8], _>(range).map(|(name, _)| name);
+        let drafts = self.expected.range::<[u8], _>(range).map(|(name, _)| name);
+        let lost = self.retired.range::<[u8], _>(range).map(|(name, _)| name);
+        merge(merge(bound, drafts), lost.filter(move |_| retired))
+            .take_while(move |name| name.as_bytes().starts_with(prefix))
+    }
+
+    /// What there is of one name, at most `limit` objects.
+    fn named(&self, name: &Name, limit: usize, holders: bool) -> Vec<Info> {
+        let retired = self.retired.get(name).filter(|_| holders);
+        let retired = retired.into_iter().flatten();
+        let retired = retired.filter_map(|id| Some((*id, self.objects.get(id)?)));
+        let all = self.shown(name).into_iter().chain(retired).take(limit);
+        all.map(|(id, entry)| self.describe(id, entry, holders)).collect()
     }
 
     /// The object of this name: the sealed one, else the oldest draft.
@@ -58,17 +72,6 @@ impl Room {
     pub fn info(&self, name: &Name, holders: bool) -> Result<Info> {
         let shown = self.shown(name).ok_or_else(|| refusal::absent(name, false, None))?;
         Ok(self.describe(shown.0, shown.1, holders))
-    }
-
-    /// At most `limit` objects that have lost their names and are still held, oldest first.
-    #[must_use]
-    pub fn retired(&self, limit: usize, holders: bool) -> Vec<Info> {
-        let entries = self.objects.iter().map(|(object, entry)| (*object, entry));
-        let mut retired: Vec<_> =
-            entries.filter(|(_, entry)| entry.phase == Phase::Retired).collect();
-        retired.sort_unstable_by_key(|(object, _)| *object);
-        retired.truncate(limit);
-        retired.into_iter().map(|(id, entry)| self.describe(id, entry, holders)).collect()
     }
 
     fn shown(&self, name: &Name) -> Option<(ObjectId, &Entry)> {
@@ -108,4 +111,21 @@ impl Room {
         });
         holds.collect()
     }
+}
+
+/// The names of both, which are in order, in order and each once.
+fn merge<'a>(
+    left: impl Iterator<Item = &'a Name>,
+    right: impl Iterator<Item = &'a Name>,
+) -> impl Iterator<Item = &'a Name> {
+    let (mut left, mut right) = (left.peekable(), right.peekable());
+    std::iter::from_fn(move || {
+        let name = match (left.peek().copied(), right.peek().copied()) {
+            (Some(first), Some(second)) => first.min(second),
+            (first, second) => first.or(second)?,
+        };
+        left.next_if_eq(&name);
+        right.next_if_eq(&name);
+        Some(name)
+    })
 }

@@ -30,8 +30,9 @@ mod entry;
 mod get;
 mod holds;
 mod ids;
+mod landing;
 mod list;
-mod mishap;
+mod moving;
 mod parked;
 mod pool;
 mod queue;
@@ -58,12 +59,14 @@ use self::client::Client;
 use self::entry::{Entry, Expected};
 use self::holds::Idle;
 use self::ids::IdMap;
+use self::moving::Moving;
 use self::pool::Pool;
 use self::queue::Queue;
 use self::retire::Retiring;
 use self::segment::Segments;
 use self::stat::Counters;
 use self::wait::Wait;
+use self::watch::Watch;
 use crate::object::Name;
 
 pub use self::config::{Config, Limits};
@@ -72,6 +75,7 @@ pub use self::effect::{
     Answer, Draft, Effect, Grant, Placement, SealOutcome, SealWork, Source, Stored,
 };
 pub use self::ids::{ClientId, ContainerId, ObjectId, Place, Ticket};
+pub use self::seal::Seal;
 pub use self::segment::SEGMENT_HEADER;
 pub use self::stat::Stat;
 
@@ -89,6 +93,8 @@ pub struct Room {
     bound: BTreeMap<Name, ObjectId>,
     /// The names that have drafts or are waited for.
     expected: BTreeMap<Name, Expected>,
+    /// Objects that have lost their names and are still held, by those names.
+    retired: BTreeMap<Name, BTreeSet<ObjectId>>,
     /// Sealed objects that nobody holds.
     idle: Idle,
     clients: BTreeMap<ClientId, Client>,
@@ -98,9 +104,10 @@ pub struct Room {
     queue: Queue,
     /// When which wait or create gives up.
     deadlines: BTreeSet<(u64, u64)>,
-    watches: BTreeMap<(ClientId, Ticket), Vec<u8>>,
+    watches: BTreeMap<(ClientId, Ticket), Watch>,
     /// Segments that may have become worth emptying.
     sparse: Vec<ContainerId>,
+    moving: Moving,
     effects: Vec<Effect>,
     counters: Counters,
     metadata_bytes: u64,
@@ -126,6 +133,7 @@ impl Room {
             objects: IdMap::default(),
             bound: BTreeMap::new(),
             expected: BTreeMap::new(),
+            retired: BTreeMap::new(),
             idle: Idle::default(),
             clients: BTreeMap::new(),
             waits: IdMap::default(),
@@ -133,6 +141,7 @@ impl Room {
             deadlines: BTreeSet::new(),
             watches: BTreeMap::new(),
             sparse: Vec::new(),
+            moving: Moving::default(),
             effects: Vec::new(),
             counters: Counters::default(),
             metadata_bytes: 0,

@@ -85,7 +85,7 @@ impl Room {
     #[must_use]
     pub fn next_deadline_ms(&self) -> Option<u64> {
         let parked = self.deadlines.first().map(|(deadline_ms, _)| *deadline_ms);
-        let pool = self.pool_deadline_ms();
-        parked.into_iter().chain(pool).min()
+        let (pool, moving) = (self.pool_deadline_ms(), self.moving_deadline_ms());
+        parked.into_iter().chain(pool).chain(moving).min()
     }
 }

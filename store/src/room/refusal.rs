@@ -76,6 +76,12 @@ pub(super) fn too_large(name: &Name, need: u64, budget: u64) -> Error {
     Error::new(Kind::Full, message)
 }
 
+pub(super) fn no_memory() -> Error {
+    let message = "the kernel has no memory for a segment of small objects: free some, or lower \
+                   --memory";
+    Error::new(Kind::Full, message)
+}
+
 pub(super) fn metadata_too_large(create: &Create) -> Error {
     let (has, most) = (create.metadata.len(), MAX_METADATA_BYTES);
     invalid(format!("object {} has {has} bytes of metadata; at most {most} fit", create.name))

@@ -1,96 +1,95 @@
 //! Seal: a draft becomes readable, and its name is bound to it, in one step.
 //!
-//! A small draft is sealed by appending its bytes to a segment. A large one is sealed by the
-//! kernel and checked, which takes a while and happens outside the room: it is *sealing* from
-//! [`Room::seal_begin`] to [`Room::seal_end`].
+//! A small draft is sealed by appending its bytes to a segment, as soon as that has memory for
+//! them. A large one is sealed by the kernel and checked, which takes a while and happens outside
+//! the room: it is *sealing* from [`Room::seal_begin`] to [`Room::seal_end`].
 
 use super::Room;
 use super::budget::Part;
-use super::create::Create;
 use super::effect::{Answer, Effect, SealOutcome, SealWork, Stored};
 use super::entry::{Entry, Phase};
 use super::ids::{ClientId, ObjectId, Place, Ticket};
+use super::landing::Cargo;
 use super::refusal;
 use super::segment::{footprint, pages};
 use crate::error::Result;
 use crate::object::{EventKind, Name};
 
+/// A small draft to be sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seal {
+    /// The draft.
+    pub object: ObjectId,
+    /// How many bytes it has; at most as many as were asked for.
+    pub len: u64,
+    /// Rows, for a table.
+    pub rows: u64,
+    /// Record batches, for a table.
+    pub batches: u64,
+}
+
 impl Room {
-    /// Seals a small draft at `len` bytes. [`Effect::Write`] says where and when to write them.
-    ///
-    /// # Errors
-    /// [`Kind::Invalid`](crate::error::Kind::Invalid) when it is not this client's small draft or
-    /// has fewer bytes; `Exists` when another object took its name first, and the draft is gone.
-    pub fn seal_small(
-        &mut self,
-        now_ms: u64,
-        client: ClientId,
-        object: ObjectId,
-        len: u64,
-        rows: u64,
-        batches: u64,
-    ) -> Result<Place> {
+    /// Seals a small draft. Answers [`Answer::Stored`] after the [`Effect::Write`] that places it,
+    /// or [`Answer::Failed`]: `Invalid` when it is not this client's small draft or has fewer
+    /// bytes; `Exists` when another object took its name first, and `Full` when the kernel has no
+    /// memory for it. The draft is gone then.
+    pub fn seal_small(&mut self, now_ms: u64, client: ClientId, ticket: Ticket, seal: Seal) {
         self.at(now_ms);
-        let entry = self.may_seal(client, object, len)?;
-        if entry.large {
-            return Err(refusal::wrong_seal(&entry.name));
-        }
-        let name = entry.name.clone();
+        let Seal { object, len, rows, batches } = seal;
+        let name = match self.may_seal_small(client, ticket, object, len) {
+            Ok(name) => name,
+            Err(error) => return self.answer(client, ticket, Answer::Failed(error)),
+        };
         if let Some(error) = self.overtaken(object) {
+            self.answer(client, ticket, Answer::Failed(error));
             self.end_draft(object, None);
-            self.pump();
-            return Err(error);
+        } else {
+            // The reservation covers whatever the segment needs, so this cannot run out.
+            self.recharge(object, 0);
+            if let Some(entry) = self.objects.get_mut(&object) {
+                entry.phase = Phase::Sealing;
+            }
+            self.bring(&name, len, Cargo::Seal { client, ticket, object, rows, batches });
         }
-        // The reservation covers whatever the segment needs, so this cannot run out.
-        self.recharge(object, 0);
-        let place = self.append(object, &name, len).ok_or_else(|| refusal::no_draft(object))?;
-        self.fill(object, place, rows, batches);
-        self.write(client, None, object, place);
-        self.bind(object);
         self.pump();
-        Ok(place)
     }
 
-    /// Creates and seals a small object for which there is room.
-    pub(super) fn store_small(
-        &mut self,
+    fn may_seal_small(
+        &self,
         client: ClientId,
         ticket: Ticket,
-        create: Create,
-        rows: u64,
-        batches: u64,
+        object: ObjectId,
+        len: u64,
+    ) -> Result<Name> {
+        self.may_ask(client, ticket)?;
+        let entry = self.may_seal(client, object, len)?;
+        if entry.large { Err(refusal::wrong_seal(&entry.name)) } else { Ok(entry.name.clone()) }
+    }
+
+    /// Seals a small object at its place, which has its memory.
+    pub(super) fn seal_at(
+        &mut self,
+        object: ObjectId,
+        place: Place,
+        (rows, batches): (u64, u64),
+        (client, ticket): (ClientId, Ticket),
     ) {
-        let (name, len) = (create.name.clone(), create.bytes);
-        let object = self.insert_entry(self.entry_for(client, create));
-        let Some(place) = self.append(object, &name, len) else {
-            return;
-        };
-        self.fill(object, place, rows, batches);
-        self.write(client, Some(ticket), object, place);
+        let Some(entry) = self.objects.get_mut(&object) else { return };
+        (entry.rows, entry.batches) = (rows, batches);
+        entry.bytes = place.len;
+        entry.charge = footprint(&entry.name, place.len);
+        entry.place = Some(place);
+        let (name, kind, charge) = (entry.name.clone(), entry.kind, entry.charge);
+        self.segments.redeem(place.container, charge, Some(object));
+        self.budget.shift(Part::Slack, Part::Sealed, charge);
         // Whoever hears the answer must not find by the index what this one replaces.
-        if let Some(before) = self.bound.get(&name) {
-            self.unlist(*before);
+        let before = self.bound.get(&name).copied().filter(|before| *before != object);
+        self.effects.push(Effect::Write { client, ticket, object, name, kind, place });
+        if let Some(before) = before {
+            self.unlist(before);
         }
         self.answer(client, ticket, Answer::Stored(Stored { object, place }));
         self.bind(object);
-    }
-
-    /// Enters what a small object is, now that it has its place.
-    fn fill(&mut self, object: ObjectId, place: Place, rows: u64, batches: u64) {
-        if let Some(entry) = self.objects.get_mut(&object) {
-            (entry.rows, entry.batches) = (rows, batches);
-            entry.bytes = place.len;
-            entry.charge = footprint(&entry.name, place.len);
-            entry.place = Some(place);
-        }
-    }
-
-    fn write(&mut self, client: ClientId, ticket: Option<Ticket>, object: ObjectId, place: Place) {
-        let Some(entry) = self.objects.get(&object) else {
-            return;
-        };
-        let (name, kind) = (entry.name.clone(), entry.kind);
-        self.effects.push(Effect::Write { client, ticket, object, name, kind, place });
     }
 
     /// Begins to seal a large draft at `len` bytes; what it has beyond is free at once. Nobody can

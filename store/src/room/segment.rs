@@ -1,16 +1,23 @@
 //! Segments: containers that small objects share, written from front to back, once.
 //!
 //! ```text
-//! ├ header name data ┤├ header name data ┤├ … ┤
-//!                                             ▲ cursor      ▲ allocated      ▲ capacity
+//! ├ header name data ┤├ header name data ┤├ … ┤├ promised ┤
+//!                                           ▲ backed      ▲ cursor  ▲ allocated  ▲ capacity
 //! ```
 //!
 //! A place in a segment is never written twice, so a reader of a dead object still reads that
 //! object. A segment is given back as a whole, once nothing in it lives.
 //!
-//! **Invariant:** `live <= cursor <= allocated <= capacity`.
+//! The kernel is asked for memory once at a time; while it is, `backed` is less than `allocated`,
+//! and what is promised beyond `backed` stands in line (`landing.rs`).
+//!
+//! **Invariant:** `live + promised <= cursor <= allocated <= capacity`.
 
+use std::collections::VecDeque;
+
+use super::effect::Effect;
 use super::ids::{ContainerId, IdMap, ObjectId, Place};
+use super::landing::Landing;
 use crate::index::{HEADER_BYTES, Header};
 use crate::object::Name;
 
@@ -42,9 +49,16 @@ fn data_offset(name: &Name) -> u64 {
 #[derive(Debug, Default)]
 pub(super) struct Segment {
     capacity: u64,
+    /// What it takes from the budget: all that it was given or that was asked for.
     pub(super) allocated: u64,
+    /// What it was given.
+    backed: u64,
     cursor: u64,
     pub(super) live: u64,
+    /// What is kept for those in line.
+    pub(super) promised: u64,
+    /// Who is to land beyond what it was given, in the order of their places.
+    line: VecDeque<Landing>,
     /// Dead objects in it that someone still holds in the books.
     pub(super) pins: u64,
     /// All objects that were ever put here, in order; the dead and the moved are known by their
@@ -55,7 +69,16 @@ pub(super) struct Segment {
 impl Segment {
     /// True when less than `quarters` quarters of its memory live.
     pub(super) fn is_sparse(&self, quarters: u64) -> bool {
-        self.live * 4 < self.allocated * quarters
+        self.used() * 4 < self.allocated * quarters
+    }
+
+    /// True when nothing lives in it and nothing is to land here.
+    pub(super) fn is_empty(&self) -> bool {
+        self.used() == 0
+    }
+
+    fn used(&self) -> u64 {
+        self.live + self.promised
     }
 
     /// True while most of its capacity has not been written.
@@ -63,20 +86,18 @@ impl Segment {
         self.cursor * 2 < self.capacity
     }
 
-    /// Takes back memory that it could not have. Returns how much.
-    pub(super) fn cut(&mut self, allocated: u64) -> u64 {
-        let cut = self.allocated.saturating_sub(allocated.max(self.live));
-        self.allocated -= cut;
-        self.capacity = self.allocated;
-        self.cursor = self.cursor.min(self.allocated);
-        cut
-    }
-
     /// Bytes by which it must grow to take this footprint; none when its capacity is too small.
     fn growth(&self, footprint: u64) -> Option<u64> {
         let end = self.cursor + footprint;
         (end <= self.capacity).then(|| pages(end).saturating_sub(self.allocated))
     }
+}
+
+/// By how much a segment has grown.
+pub(super) struct Growth {
+    pub(super) bytes: u64,
+    /// What to ask for, unless that must wait for what was asked for before.
+    pub(super) effect: Option<Effect>,
 }
 
 /// The segments that have live objects.
@@ -107,28 +128,84 @@ impl Segments {
     }
 
     /// Grows the current segment to take this footprint, by a whole step if that costs at most
-    /// `spare_bytes` more. Returns by how much, and its memory then.
-    pub(super) fn grow(&mut self, footprint: u64, spare_bytes: u64) -> Option<(u64, u64)> {
-        let segment = self.current.and_then(|id| self.map.get_mut(&id))?;
+    /// `spare_bytes` more.
+    pub(super) fn grow(&mut self, footprint: u64, spare_bytes: u64) -> Option<Growth> {
+        let container = self.current?;
+        let segment = self.map.get_mut(&container)?;
         let least = segment.growth(footprint).filter(|growth| *growth > 0)?;
         let most = segment.capacity - segment.allocated;
         let stepped = least.next_multiple_of(STEP).min(most);
-        let growth = if stepped - least <= spare_bytes { stepped } else { least };
-        segment.allocated += growth;
-        Some((growth, segment.allocated))
+        let bytes = if stepped - least <= spare_bytes { stepped } else { least };
+        let asking = segment.backed < segment.allocated;
+        segment.allocated += bytes;
+        let effect = if asking { None } else { self.ask(container) };
+        Some(Growth { bytes, effect })
     }
 
-    /// Appends an object to the current segment, whose memory is already there.
-    pub(super) fn append(&mut self, object: ObjectId, name: &Name, len: u64) -> Option<Place> {
+    /// Asks for the memory that a segment lacks.
+    pub(super) fn ask(&self, container: ContainerId) -> Option<Effect> {
+        let segment = self.map.get(&container)?;
+        let allocated = segment.allocated;
+        (segment.backed < allocated).then_some(Effect::GrowSegment { container, allocated })
+    }
+
+    /// A segment has this much memory from now on.
+    pub(super) fn back(&mut self, id: ContainerId, allocated: u64) {
+        if let Some(segment) = self.map.get_mut(&id) {
+            segment.backed = allocated.clamp(segment.backed, segment.allocated);
+        }
+    }
+
+    /// Takes the first in line, if its place has memory now.
+    pub(super) fn next_backed(&mut self, id: ContainerId) -> Option<Landing> {
+        let segment = self.map.get_mut(&id)?;
+        let first = segment.line.front()?.place;
+        if first.offset + first.len > segment.backed {
+            return None;
+        }
+        segment.line.pop_front()
+    }
+
+    /// A segment gets no more memory than it has: takes all who stand in line, whose places are
+    /// nobody's again, and says what was asked for in vain.
+    pub(super) fn shrink(&mut self, id: ContainerId) -> (VecDeque<Landing>, u64) {
+        let Some(segment) = self.map.get_mut(&id) else { return Default::default() };
+        // Places are promised from front to back, so those in line are the last ones.
+        segment.cursor -= segment.promised;
+        let vain = segment.allocated - segment.backed;
+        segment.allocated = segment.backed;
+        (std::mem::take(&mut segment.line), vain)
+    }
+
+    /// Promises the next place in the current segment, which has grown to take it, and says
+    /// whether that has its memory already.
+    pub(super) fn promise(&mut self, name: &Name, len: u64) -> Option<(Place, bool)> {
         let container = self.current?;
         let segment = self.map.get_mut(&container)?;
         let start = segment.cursor;
         let footprint = footprint(name, len);
         segment.cursor += footprint;
-        segment.live += footprint;
-        segment.log.push(object);
-        debug_assert!(segment.cursor <= segment.allocated && segment.live <= segment.cursor);
-        Some(Place { container, offset: start + data_offset(name), len })
+        segment.promised += footprint;
+        debug_assert!(segment.cursor <= segment.allocated && segment.used() <= segment.cursor);
+        let place = Place { container, offset: start + data_offset(name), len };
+        Some((place, segment.cursor <= segment.backed))
+    }
+
+    /// Lets who was promised a place wait for its memory.
+    pub(super) fn line_up(&mut self, landing: Landing) {
+        if let Some(segment) = self.map.get_mut(&landing.place.container) {
+            segment.line.push_back(landing);
+        }
+    }
+
+    /// Takes a promise back; with an object, because that lives there now.
+    pub(super) fn redeem(&mut self, id: ContainerId, footprint: u64, object: Option<ObjectId>) {
+        let Some(segment) = self.map.get_mut(&id) else { return };
+        segment.promised -= footprint;
+        if let Some(object) = object {
+            segment.live += footprint;
+            segment.log.push(object);
+        }
     }
 
     /// Takes a segment out of the books.

@@ -7,11 +7,7 @@
 
 use super::Room;
 use super::budget::Part;
-use super::effect::Effect;
-use super::entry::Phase;
-use super::ids::{ContainerId, ObjectId, Place};
-use super::segment::{PAGE, footprint, pages};
-use crate::object::Name;
+use super::ids::{ContainerId, ObjectId};
 
 /// Whether there is room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,14 +23,18 @@ pub(super) enum Outlook {
 impl Room {
     /// Whether this many bytes are free, or will be without giving anything more up.
     pub(super) fn outlook(&self, need: u64) -> Outlook {
-        let free = self.budget.free();
-        if free >= need {
+        if self.budget.free() >= need {
             Outlook::Ready
-        } else if free + self.retiring.arriving >= need {
+        } else if self.coming() >= need {
             Outlook::Coming
         } else {
             Outlook::Lacking
         }
+    }
+
+    /// What is free, or will be without giving anything more up.
+    pub(super) fn coming(&self) -> u64 {
+        self.budget.free() + self.retiring.arriving + self.vacating()
     }
 
     /// Makes room for this many bytes, but for the pooled container that they will extend.
@@ -91,110 +91,5 @@ impl Room {
         self.counters.evictions += 1;
         self.drop_sealed(object);
         charge
-    }
-
-    /// Finds a place for a small object, for which there is room.
-    pub(super) fn append(&mut self, object: ObjectId, name: &Name, len: u64) -> Option<Place> {
-        // Whoever waits for room needs it more than this segment needs a whole step.
-        let spare = if self.queue.is_empty() { self.budget.free() } else { 0 };
-        self.append_with(object, name, len, spare)
-    }
-
-    fn append_with(
-        &mut self,
-        object: ObjectId,
-        name: &Name,
-        len: u64,
-        spare: u64,
-    ) -> Option<Place> {
-        let footprint = footprint(name, len);
-        if !self.segments.fits(footprint) {
-            self.sparse.extend(self.segments.current);
-            let (container, capacity) = (self.next_container(), self.config.segment_bytes);
-            self.segments.open(container, capacity);
-            self.effects.push(Effect::OpenSegment { container, capacity });
-        }
-        let spare = spare.saturating_sub(self.segments.growth(footprint));
-        if let Some((growth, allocated)) = self.segments.grow(footprint, spare)
-            && let Some(container) = self.segments.current
-        {
-            self.budget.shift(Part::Free, Part::Slack, growth);
-            self.effects.push(Effect::GrowSegment { container, allocated });
-        }
-        self.budget.shift(Part::Slack, Part::Sealed, footprint);
-        self.segments.append(object, name, len)
-    }
-
-    /// Empties the segments that have become sparse, as far as there is room to.
-    pub(super) fn tidy(&mut self) {
-        while let Some(container) = self.sparse.pop() {
-            let current = self.segments.current == Some(container);
-            let segment = self.segments.map.get(&container);
-            if !current && segment.is_some_and(|segment| segment.is_sparse(1)) {
-                self.empty_segment(container);
-            }
-        }
-    }
-
-    /// Empties segments that live by less than three quarters, the emptiest first, until this many
-    /// bytes are free or coming.
-    fn compact(&mut self, need: u64) {
-        let segments = self.segments.map.iter();
-        let sparse = segments
-            .filter(|(_, segment)| segment.is_sparse(3) && pages(segment.live) < segment.allocated);
-        let mut sparse: Vec<_> = sparse.map(|(id, segment)| (segment.live, *id)).collect();
-        sparse.sort_unstable();
-        for (_, container) in sparse {
-            if self.outlook(need) != Outlook::Lacking {
-                break;
-            }
-            self.empty_segment(container);
-        }
-    }
-
-    /// Moves what lives in a segment to the current one and gives the segment up, unless there is
-    /// no room for that.
-    fn empty_segment(&mut self, container: ContainerId) {
-        let Some(segment) = self.segments.map.get_mut(&container) else {
-            return;
-        };
-        // At worst the objects end in two segments, each with its last page begun.
-        if segment.live > 0 && self.budget.free() < pages(segment.live) + 2 * PAGE {
-            return;
-        }
-        let log = std::mem::take(&mut segment.log);
-        if self.segments.current == Some(container) {
-            self.segments.current = None;
-        }
-        for object in log {
-            self.relocate(object, container);
-        }
-        self.retire_segment(container);
-    }
-
-    /// Moves an object out of a segment, if it still lives there.
-    fn relocate(&mut self, object: ObjectId, container: ContainerId) {
-        let Some(entry) = self.objects.get(&object) else {
-            return;
-        };
-        let Some(from) = entry.place.filter(|place| place.container == container) else {
-            return;
-        };
-        if entry.phase != Phase::Sealed {
-            return;
-        }
-        let (name, kind, charge) = (entry.name.clone(), entry.kind, entry.charge);
-        let Some(to) = self.append_with(object, &name, from.len, 0) else {
-            return;
-        };
-        self.budget.shift(Part::Sealed, Part::Slack, charge);
-        if let Some(segment) = self.segments.map.get_mut(&container) {
-            segment.live -= charge;
-        }
-        if let Some(entry) = self.objects.get_mut(&object) {
-            entry.place = Some(to);
-        }
-        self.counters.moved_bytes += charge;
-        self.effects.push(Effect::Move { object, name, kind, from, to });
     }
 }

@@ -3,13 +3,16 @@
 use super::Room;
 use super::budget::Part;
 
-/// What is counted as it happens.
+/// What is counted as it happens: sums since the room began, but for what is held now.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counters {
+    pub(super) held: u64,
+    pub(super) held_bytes: u64,
     pub(super) puts: u64,
     pub(super) put_bytes: u64,
     pub(super) gets: u64,
     pub(super) hits: u64,
+    pub(super) get_bytes: u64,
     pub(super) deletes: u64,
     pub(super) evictions: u64,
     pub(super) expirations: u64,
@@ -57,6 +60,10 @@ pub struct Stat {
     pub pooled_ready: u64,
     /// Objects that may be dropped for room now.
     pub droppable: u64,
+    /// Objects that clients hold, or gets that have found them and wait for others.
+    pub held: u64,
+    /// What those are charged, each once.
+    pub held_bytes: u64,
     /// Objects sealed so far.
     pub puts: u64,
     /// Their bytes.
@@ -65,6 +72,9 @@ pub struct Stat {
     pub gets: u64,
     /// Those of them that were there at once.
     pub hits: u64,
+    /// The bytes that gets have handed out so far; not those of tiny objects that clients have
+    /// found by the index, of which no store hears.
+    pub get_bytes: u64,
     /// Objects deleted so far.
     pub deletes: u64,
     /// Objects dropped for room so far.
@@ -101,10 +111,13 @@ impl Room {
             pooled: count(self.pool.len()),
             pooled_ready: count(self.pool.ready()),
             droppable: count(self.idle.droppable()),
+            held: counters.held,
+            held_bytes: counters.held_bytes,
             puts: counters.puts,
             put_bytes: counters.put_bytes,
             gets: counters.gets,
             hits: counters.hits,
+            get_bytes: counters.get_bytes,
             deletes: counters.deletes,
             evictions: counters.evictions,
             expirations: counters.expirations,

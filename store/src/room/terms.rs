@@ -41,7 +41,7 @@ impl Room {
         }
     }
 
-    fn may_create(&self, create: &Create) -> Result<()> {
+    pub(super) fn may_create(&self, create: &Create) -> Result<()> {
         let limits = &self.config.limits;
         if create.metadata.len() > MAX_METADATA_BYTES {
             return Err(refusal::metadata_too_large(create));

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::keeper::{Books, Guest, Keeper, Route};
+use super::keeper::{Books, Guest, Keeper};
+use super::routes::Route;
 use super::vault::{Entry, Lend, Vault};
 use crate::error::{Error, Kind, Result};
 use crate::index::{Header, Location};
@@ -32,18 +33,21 @@ impl Keeper {
                 Ok(segment) => {
                     books.vault.entries.insert(container, Entry::Segment(segment));
                 }
-                Err(error) => lose_segment(books, container, 0, &error),
+                // Growing it, which follows, tells the room.
+                Err(error) => tracing::error!(%error, "a segment could not be made"),
             },
             Effect::GrowSegment { container, allocated } => {
-                if let Some(segment) = books.vault.segment(container)
-                    && let Err(error) = segment.allocate(allocated)
-                {
-                    let had = segment.allocated();
-                    lose_segment(books, container, had, &error);
-                }
+                grow_segment(books, container, allocated);
             }
             Effect::Write { client, ticket, object, name, place, .. } => {
-                write_object(books, client, ticket, object, &name, place, self.inline_bytes);
+                let inline_bytes = self.inline_bytes;
+                let written =
+                    write_object(books, client, ticket, object, &name, place, inline_bytes);
+                if let Err(error) = written {
+                    // A defect: the room lets nothing be written where there is no memory.
+                    tracing::error!(%error, %name, "a small object could not be written");
+                    self.answer(books, client, ticket, Answer::Failed(error));
+                }
             }
             Effect::Unlist { name, place } => {
                 let gone = location(place);
@@ -61,7 +65,7 @@ impl Keeper {
         answer: Answer,
     ) {
         let Some(guest) = books.guests.get_mut(&client) else { return };
-        let Some(route) = guest.routes.remove(&ticket) else { return };
+        let Some(route) = guest.routes.remove(ticket) else { return };
         match (route, answer) {
             (Route::Draft { request }, Answer::Created(draft) | Answer::Grown(draft)) => {
                 self.hand_out(books, client, request, draft);
@@ -70,11 +74,15 @@ impl Keeper {
                 guest.outbox.remove_pending(data.len());
                 let outbox = guest.outbox.clone();
                 let outcome = match answer {
-                    Answer::Stored(stored) => told(books, stored.object),
+                    Answer::Stored(stored) => Ok(told(books, stored.object)),
                     Answer::Failed(error) => Err(error),
                     _ => Err(Error::new(Kind::Internal, "a put was answered with something else")),
                 };
                 batch.decide(index, outcome, &outbox);
+            }
+            (Route::Seal { request, .. }, Answer::Stored(stored)) => {
+                let outbox = guest.outbox.clone();
+                outbox.reply(request, told(books, stored.object));
             }
             (Route::Got { request, hold }, Answer::Got(grants)) => {
                 grant(books, client, request, hold, grants);
@@ -171,28 +179,27 @@ impl Keeper {
 
     /// Gives a container back once the kernel says that nobody sees it.
     pub(super) fn retire(self: &Arc<Self>, books: &mut Books, container: ContainerId) {
-        match books.vault.entries.get_mut(&container) {
-            Some(Entry::Busy { ended, .. }) => {
-                *ended = true;
-                return;
-            }
-            Some(entry) if entry.is_held() => {
-                if matches!(entry, Entry::Segment(_)) {
-                    books.index.retire_segment();
-                }
-                books.room.still_held(container);
-                books.vault.lingering.insert(container);
-                for guest in books.guests.values() {
-                    if guest.known.contains(&container) {
-                        guest.outbox.retire(container.0);
-                    }
-                }
-                self.wake_clock();
-                return;
-            }
-            _ => {}
+        let entry = books.vault.entries.get_mut(&container);
+        if let Some(Entry::Busy { ended, .. }) = entry {
+            *ended = true;
+            return;
         }
-        self.give_back(books, container);
+        let held = entry.as_ref().is_some_and(|entry| entry.is_held());
+        if held && matches!(entry, Some(Entry::Segment(_))) {
+            books.index.retire_segment();
+        }
+        // Nothing in it is granted any more, so whether they know it need not be known.
+        for guest in books.guests.values_mut() {
+            if guest.known.remove(&container) && held {
+                guest.outbox.retire(container.0);
+            }
+        }
+        if !held {
+            return self.give_back(books, container);
+        }
+        books.room.still_held(container);
+        books.vault.lingering.insert(container);
+        self.wake_clock();
     }
 
     /// Drops a container's memory and tells the room when it is back.
@@ -258,10 +265,10 @@ impl Keeper {
 
 fn tell(books: &mut Books, client: ClientId, ticket: Ticket, event: Event) {
     let Some(guest) = books.guests.get_mut(&client) else { return };
-    let Some(Route::Watch { request }) = guest.routes.get(&ticket) else { return };
+    let Some(Route::Watch { request }) = guest.routes.get(ticket) else { return };
     let request = *request;
     if guest.outbox.is_flooded() {
-        guest.routes.remove(&ticket);
+        guest.routes.remove(ticket);
         let error = Error::new(
             Kind::Full,
             "the watch fell behind and ended: read faster, or watch again with a replay",
@@ -274,52 +281,45 @@ fn tell(books: &mut Books, client: ClientId, ticket: Ticket, event: Event) {
     guest.outbox.reply(request, Happened { kind, name, bytes, metadata_bytes });
 }
 
+/// Gives a segment memory and tells the room how it went.
+fn grow_segment(books: &mut Books, container: ContainerId, allocated: u64) {
+    match books.vault.segment(container).map(|segment| segment.allocate(allocated)) {
+        Some(Ok(())) => books.room.segment_grown(container, allocated),
+        failed => {
+            if let Some(Err(error)) = failed {
+                tracing::error!(%error, "no memory for a segment of small objects");
+            }
+            books.room.segment_failed(container);
+        }
+    }
+}
+
 /// Writes a small object's header, name and bytes into its place.
 fn write_object(
     books: &mut Books,
     client: ClientId,
-    ticket: Option<Ticket>,
+    ticket: Ticket,
     object: ObjectId,
     name: &Name,
     place: Place,
     inline_bytes: u64,
-) {
-    let data = match ticket {
-        None => books.sealing.take(),
-        Some(ticket) => match books.guests.get(&client).and_then(|g| g.routes.get(&ticket)) {
-            Some(Route::Item { data, .. }) => Some(data.clone()),
-            _ => None,
-        },
+) -> Result<()> {
+    let data = match books.guests.get(&client).and_then(|guest| guest.routes.get(ticket)) {
+        Some(Route::Item { data, .. } | Route::Seal { data, .. }) => Some(data.clone()),
+        _ => None,
     };
-    let written = books
-        .room
-        .known(object)
-        .zip(data)
-        .ok_or_else(|| Error::new(Kind::Internal, "a small object came without its bytes"))
-        .and_then(|(info, data)| {
-            write_at(books, &Header::of(&info), name, place, &data)?;
-            let indexed = place.len <= inline_bytes && !info.droppable && info.metadata.is_empty();
-            if indexed {
-                lead_to(books, name, place);
-            }
-            Ok(())
-        });
-    if let Err(error) = written {
-        tracing::error!(%error, %name, "a small object could not be written");
-        books.lost.insert(object);
+    let lacking = || Error::new(Kind::Internal, "a small object came without its bytes");
+    let (info, data) = books.room.known(object).zip(data).ok_or_else(lacking)?;
+    write_at(books, &Header::of(&info), name, place, &data)?;
+    let indexed = place.len <= inline_bytes && !info.droppable && info.metadata.is_empty();
+    if indexed {
+        lead_to(books, name, place);
     }
+    Ok(())
 }
 
-/// The kernel has no memory for a segment: what should lie beyond what it has is lost, and the
-/// answers that follow say so.
-fn lose_segment(books: &mut Books, container: ContainerId, had: u64, error: &Error) {
-    tracing::error!(%error, "no memory for a segment of small objects");
-    let lost = books.room.segment_failed(container, had);
-    books.lost.extend(lost);
-}
-
-fn no_memory() -> Error {
-    Error::new(Kind::Full, "the kernel has no memory for a segment of small objects")
+fn no_segment() -> Error {
+    Error::new(Kind::Internal, "a place in a segment that is not there")
 }
 
 fn write_at(
@@ -329,7 +329,7 @@ fn write_at(
     place: Place,
     data: &[u8],
 ) -> Result<()> {
-    let segment = books.vault.segment(place.container).ok_or_else(no_memory)?;
+    let segment = books.vault.segment(place.container).ok_or_else(no_segment)?;
     let before = header.encode(name);
     segment.write(place.offset - before.len() as u64, &[&before, data])
 }
@@ -355,7 +355,7 @@ fn move_object(books: &mut Books, name: &Name, from: Place, to: Place) {
     let moved = whole
         .ok_or_else(|| Error::new(Kind::Internal, "a segment lacks an object's bytes"))
         .and_then(|whole| {
-            let target = books.vault.segment(to.container).ok_or_else(no_memory)?;
+            let target = books.vault.segment(to.container).ok_or_else(no_segment)?;
             target.write(to.offset - reach, &[&whole])
         });
     if let Err(error) = moved {
@@ -367,14 +367,11 @@ fn move_object(books: &mut Books, name: &Name, from: Place, to: Place) {
 }
 
 /// What the reply to a put or a seal says of the object.
-pub(super) fn told(books: &Books, object: ObjectId) -> Result<Sealed> {
-    if books.lost.contains(&object) {
-        return Err(no_memory());
-    }
+pub(super) fn told(books: &Books, object: ObjectId) -> Sealed {
     let info = books.room.known(object);
-    Ok(info.map_or_else(
+    info.map_or(
         // Sealed, and deleted or dropped at the same instant.
-        || Sealed { charged_bytes: 0, rows: 0, batches: 0, created_ms: 0, sealed_ms: 0 },
+        Sealed { charged_bytes: 0, rows: 0, batches: 0, created_ms: 0, sealed_ms: 0 },
         |info| Sealed {
             charged_bytes: info.charged_bytes,
             rows: info.rows,
@@ -382,7 +379,7 @@ pub(super) fn told(books: &Books, object: ObjectId) -> Result<Sealed> {
             created_ms: info.created_ms,
             sealed_ms: info.sealed_ms,
         },
-    ))
+    )
 }
 
 /// Answers a get: places, and descriptors of the containers that this client does not know yet.
@@ -399,8 +396,7 @@ fn grant(
     for grant in grants {
         let one = grant.and_then(|grant| {
             let (object, held) = (grant.object, grant.held);
-            let known = books.room.known(object).filter(|_| !books.lost.contains(&object));
-            let info = known.ok_or_else(gone)?;
+            let info = books.room.known(object).ok_or_else(gone)?;
             describe(&books.vault, guest, info, grant, hold, &mut descriptors).inspect_err(|_| {
                 if held {
                     // The client never learns of this hold, so it can't give it back.
@@ -464,5 +460,51 @@ pub(super) fn reopen(entry: Option<&Entry>) -> Result<OwnedFd> {
         Some(Entry::Large(memfd)) => memfd.reopen_read(),
         Some(Entry::Segment(segment)) => segment.reopen_read(),
         _ => Err(Error::new(Kind::Internal, "a sealed object without memory")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::keeper::Session;
+    use super::*;
+    use crate::object::{ObjectKind, Peer, PutOptions};
+    use crate::protocol::frame::Frame;
+    use crate::protocol::message::{Delete, Get, Label, Put, PutItem, Request};
+    use crate::room::Config;
+
+    fn ask(keeper: &Arc<Keeper>, session: &Session, request: impl Into<Request>) {
+        let request = request.into();
+        let mut body = Vec::new();
+        request.put(&mut body);
+        keeper.handle(
+            session,
+            Frame { code: request.code(), id: 1, descriptors: 0, body: body.into() },
+        );
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_retired_container_is_known_by_nobody_any_more() {
+        let config = Config::for_budget(16 << 20);
+        let config = Config { segment_bytes: 64 << 10, small_bytes: 16 << 10, ..config };
+        let keeper = Keeper::new(config, tokio::runtime::Handle::current()).unwrap();
+        let peer = Peer { pid: 1, uid: 0, command: "test".into() };
+        let (writer, reader) = (keeper.connect(peer.clone()), keeper.connect(peer));
+        let known = || keeper.lock().guests[&reader.client].known.len();
+        let names = ["a", "b", "c", "d", "e"].map(|text| Name::new(text).unwrap());
+        for name in names.clone() {
+            let label = Label::new(name, ObjectKind::Bytes, &PutOptions::default());
+            let data = Bytes::from(vec![1; 15 << 10]);
+            ask(&keeper, &writer, Put { items: vec![PutItem { label, data }] });
+        }
+        let get = Get { timeout_ms: 0, hold: true, names: vec![names[0].clone()] };
+        ask(&keeper, &reader, get);
+        assert_eq!(known(), 1);
+        keeper.lock().room.release(reader.client, ObjectId(1), 1).unwrap();
+
+        for name in names.into_iter().take(4) {
+            ask(&keeper, &writer, Delete { name });
+        }
+
+        assert_eq!(known(), 0);
     }
 }

@@ -18,22 +18,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::outbox::Outbox;
+use super::routes::{Route, Routes};
+use super::sealing::SEALS_PER_CLIENT;
 use super::vault::Vault;
 use crate::error::{Error, Kind, Result};
 use crate::index::Writer;
 use crate::object::Peer;
-use crate::protocol::message::{Sealed, Stored};
-use crate::room::{ClientId, Config, ContainerId, Effect, ObjectId, Room, Ticket};
+use crate::room::{ClientId, Config, ContainerId, Effect, Room, Ticket};
 
 /// One client, as its connection knows it.
 pub(super) struct Session {
     pub(super) client: ClientId,
     pub(super) outbox: Arc<Outbox>,
+    /// Its turns at sealing.
+    pub(super) seals: Arc<Semaphore>,
     over: Arc<AtomicBool>,
 }
 
@@ -44,61 +46,10 @@ impl Session {
     }
 }
 
-/// What a ticket's answer turns into.
-pub(super) enum Route {
-    /// The reply to a create or a grow.
-    Draft { request: u64 },
-    /// One item of a put: its bytes wait here for their place.
-    Item { batch: Arc<Batch>, index: usize, data: Bytes },
-    /// The reply to a get.
-    Got { request: u64, hold: bool },
-    /// The events of a watch.
-    Watch { request: u64 },
-}
-
-impl Route {
-    pub(super) fn request(&self) -> u64 {
-        match self {
-            Self::Draft { request } | Self::Got { request, .. } | Self::Watch { request } => {
-                *request
-            }
-            Self::Item { batch, .. } => batch.request,
-        }
-    }
-}
-
-/// The items of one put frame; the last one decided sends the reply.
-pub(super) struct Batch {
-    request: u64,
-    outcomes: Mutex<Outcomes>,
-}
-
-struct Outcomes {
-    items: Vec<Option<Result<Sealed>>>,
-    left: usize,
-}
-
-impl Batch {
-    pub(super) fn new(request: u64, count: usize) -> Arc<Self> {
-        let items = (0..count).map(|_| None).collect();
-        Arc::new(Self { request, outcomes: Mutex::new(Outcomes { items, left: count }) })
-    }
-
-    pub(super) fn decide(&self, index: usize, outcome: Result<Sealed>, outbox: &Outbox) {
-        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        outcomes.items[index] = Some(outcome);
-        outcomes.left -= 1;
-        if outcomes.left == 0 {
-            let items = outcomes.items.drain(..).flatten().collect();
-            outbox.reply(self.request, Stored { items });
-        }
-    }
-}
-
 /// One client, as the keeper knows it.
 pub(super) struct Guest {
     pub(super) outbox: Arc<Outbox>,
-    pub(super) routes: HashMap<Ticket, Route>,
+    pub(super) routes: Routes,
     /// Containers whose descriptor it has been sent and has not forgotten.
     pub(super) known: HashSet<ContainerId>,
     over: Arc<AtomicBool>,
@@ -110,10 +61,6 @@ pub(super) struct Books {
     pub(super) vault: Vault,
     pub(super) index: Writer,
     pub(super) guests: HashMap<ClientId, Guest>,
-    /// The bytes of the small draft that is being sealed.
-    pub(super) sealing: Option<Bytes>,
-    /// Small objects for which the kernel had no memory: answers on their way say so.
-    pub(super) lost: HashSet<ObjectId>,
     /// Room for effects, kept for the next time.
     effects: Vec<Effect>,
     next_client: u64,
@@ -173,8 +120,6 @@ impl Keeper {
             vault: Vault::default(),
             index,
             guests: HashMap::new(),
-            sealing: None,
-            lost: HashSet::new(),
             effects: Vec::new(),
             next_client: 0,
             next_ticket: 0,
@@ -230,12 +175,13 @@ impl Keeper {
         books.room.connect(client, peer);
         let guest = Guest {
             outbox: outbox.clone(),
-            routes: HashMap::new(),
+            routes: Routes::default(),
             known: Default::default(),
             over: over.clone(),
         };
         books.guests.insert(client, guest);
-        Session { client, outbox, over }
+        let seals = Arc::new(Semaphore::new(SEALS_PER_CLIENT));
+        Session { client, outbox, seals, over }
     }
 
     /// Tells the room what the client calls itself.
@@ -247,6 +193,7 @@ impl Keeper {
     pub(super) fn disconnect(self: &Arc<Self>, session: &Session) {
         let mut books = self.lock();
         books.guests.remove(&session.client);
+        session.outbox.close();
         books.room.disconnect(session.client);
         self.settle(&mut books);
         // Its descriptors are closing now; what lingers for it goes by the clock.
@@ -259,11 +206,11 @@ impl Keeper {
         let waiting: Vec<_> = books
             .guests
             .iter()
-            .flat_map(|(client, guest)| guest.routes.keys().map(|ticket| (*client, *ticket)))
+            .flat_map(|(client, guest)| guest.routes.tickets().map(|ticket| (*client, ticket)))
             .collect();
         for (client, ticket) in waiting {
             let Some(guest) = books.guests.get_mut(&client) else { continue };
-            let Some(route) = guest.routes.remove(&ticket) else { continue };
+            let Some(route) = guest.routes.remove(ticket) else { continue };
             match route {
                 Route::Item { batch, index, data } => {
                     guest.outbox.remove_pending(data.len());
@@ -291,7 +238,6 @@ impl Keeper {
 
     /// Carries out what the room decided, until it has nothing more to say.
     pub(super) fn settle(self: &Arc<Self>, books: &mut Books) {
-        books.lost.clear();
         self.carry_out_all(books);
         self.fill_pool(books);
         let next = books.room.next_deadline_ms().unwrap_or(u64::MAX);

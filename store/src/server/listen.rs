@@ -13,9 +13,14 @@ use rustix::fs::FlockOperation;
 
 use crate::error::{Error, Kind, Result};
 
-/// A bound socket and the lock that makes it ours. The socket is removed on drop.
+/// A bound socket and the claim to its path.
 pub(super) struct Listener {
-    socket: UnixListener,
+    pub(super) socket: UnixListener,
+    pub(super) claim: Claim,
+}
+
+/// The lock that makes a path ours. The socket there is removed on drop, at the latest.
+pub(super) struct Claim {
     path: PathBuf,
     _lock: File,
 }
@@ -49,19 +54,22 @@ impl Listener {
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))
             .map_err(|error| fail("cannot restrict", error))?;
         socket.set_nonblocking(true).map_err(|error| fail("cannot listen on", error))?;
-        Ok(Self { socket, path: path.to_owned(), _lock: lock })
-    }
-
-    /// A handle of the listening socket for the event loop.
-    pub(super) fn socket(&self) -> std::io::Result<UnixListener> {
-        self.socket.try_clone()
+        Ok(Self { socket, claim: Claim { path: path.to_owned(), _lock: lock } })
     }
 }
 
-impl Drop for Listener {
+impl Claim {
+    /// Removes the socket, so that nobody finds it any more. The path stays ours: no other daemon
+    /// starts there until the claim is dropped.
+    pub(super) fn unlink(&self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Drop for Claim {
     fn drop(&mut self) {
         // Ours as long as the lock is, which drops after this.
-        let _ = fs::remove_file(&self.path);
+        self.unlink();
     }
 }
 
@@ -146,5 +154,20 @@ mod tests {
         assert!(path.exists());
         drop(listener);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_path_stays_claimed_after_its_socket_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.sock");
+        let Listener { socket, claim } = Listener::bind(&path).unwrap();
+
+        claim.unlink();
+        drop(socket);
+
+        assert!(!path.exists());
+        assert_eq!(Listener::bind(&path).err().unwrap().kind(), Kind::Exists);
+        drop(claim);
+        assert!(Listener::bind(&path).is_ok());
     }
 }

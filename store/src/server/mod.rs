@@ -7,12 +7,16 @@
 //! ```
 
 mod connection;
+mod crowd;
 mod effects;
-mod jobs;
 mod keeper;
 mod listen;
 mod outbox;
+mod preparing;
+mod replay;
 mod requests;
+mod routes;
+mod sealing;
 mod vault;
 
 use std::path::PathBuf;
@@ -24,8 +28,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
+use self::crowd::Crowd;
 use self::keeper::Keeper;
-use self::listen::Listener;
+use self::listen::{Claim, Listener};
 use crate::error::{Error, Kind, Result};
 use crate::memory::Probe;
 use crate::object::Peer;
@@ -68,7 +73,7 @@ impl ServeOptions {
 /// [`Kind::Exists`] when another store serves the socket, [`Kind::Invalid`] for a budget below
 /// 1 MiB, [`Kind::Unavailable`] when the socket can't be bound.
 pub fn serve(options: ServeOptions) -> Result<()> {
-    let (runtime, listener) = open(&options)?;
+    let (runtime, Listener { socket, claim }) = open(&options)?;
     runtime.block_on(async {
         use tokio::signal::unix::{SignalKind, signal};
         let fail = |error| Error::new(Kind::Internal, "no signal handler").because(error);
@@ -80,7 +85,7 @@ pub fn serve(options: ServeOptions) -> Result<()> {
                 _ = interrupt.recv() => {}
             }
         };
-        run(&options, &listener, stop).await
+        run(&options, socket, &claim, stop).await
     })?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(())
@@ -100,7 +105,7 @@ impl Server {
     /// # Errors
     /// As [`serve`].
     pub fn spawn(options: ServeOptions) -> Result<Self> {
-        let (runtime, listener) = open(&options)?;
+        let (runtime, Listener { socket, claim }) = open(&options)?;
         let (stop, stopped) = oneshot::channel::<()>();
         let own = options.clone();
         let thread = std::thread::Builder::new()
@@ -109,7 +114,7 @@ impl Server {
                 let stop = async {
                     let _ = stopped.await;
                 };
-                if let Err(error) = runtime.block_on(run(&own, &listener, stop)) {
+                if let Err(error) = runtime.block_on(run(&own, socket, &claim, stop)) {
                     tracing::error!(%error, "the store ended");
                 }
                 runtime.shutdown_timeout(Duration::from_secs(1));
@@ -158,11 +163,11 @@ fn open(options: &ServeOptions) -> Result<(Runtime, Listener)> {
 
 async fn run(
     options: &ServeOptions,
-    listener: &Listener,
+    socket: std::os::unix::net::UnixListener,
+    claim: &Claim,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
     let internal = |error| Error::new(Kind::Internal, "the socket failed").because(error);
-    let socket = listener.socket().map_err::<Error, _>(internal)?;
     let socket = UnixListener::from_std(socket).map_err::<Error, _>(internal)?;
     let keeper = Keeper::new(options.config(), tokio::runtime::Handle::current())?;
     let clock = tokio::spawn(keeper.clone().run_clock());
@@ -170,6 +175,8 @@ async fn run(
         () = accept(&socket, &keeper) => {}
         () = stop => {}
     }
+    // Who comes now is refused by the kernel at once, instead of waiting for a hello in vain.
+    claim.unlink();
     drop(socket);
     keeper.drain();
     let drained = async {
@@ -187,9 +194,10 @@ async fn run(
 
 /// Accepts for ever. Out of descriptors, it waits for some to come back.
 async fn accept(socket: &UnixListener, keeper: &Arc<Keeper>) {
+    let crowd = Crowd::new();
     loop {
         match socket.accept().await {
-            Ok((stream, _)) => welcome(stream, keeper),
+            Ok((stream, _)) => welcome(stream, keeper, &crowd),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -198,7 +206,7 @@ async fn accept(socket: &UnixListener, keeper: &Arc<Keeper>) {
     }
 }
 
-fn welcome(stream: UnixStream, keeper: &Arc<Keeper>) {
+fn welcome(stream: UnixStream, keeper: &Arc<Keeper>, crowd: &Crowd) {
     let Ok(credentials) = stream.peer_cred() else { return };
     let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
     let peer = Peer { pid, uid: credentials.uid(), command: command(pid) };
@@ -207,7 +215,12 @@ fn welcome(stream: UnixStream, keeper: &Arc<Keeper>) {
         tracing::warn!(pid, uid = peer.uid, "a foreign user was refused");
         return;
     }
-    tokio::spawn(connection::serve(stream, peer, keeper.clone()));
+    let Some(seat) = crowd.seat() else { return crowd.turn_away(stream) };
+    let keeper = keeper.clone();
+    tokio::spawn(async move {
+        connection::serve(stream, peer, keeper).await;
+        drop(seat);
+    });
 }
 
 /// The command's name, as `/proc` has it.
@@ -217,7 +230,7 @@ fn command(pid: u32) -> String {
         .unwrap_or_default()
 }
 
-/// Each large object takes a descriptor: the soft limit of 1024 would end a store early.
+/// Each large object takes two descriptors: the soft limit of 1024 would end a store early.
 fn raise_descriptor_limit() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);

@@ -4,9 +4,10 @@
 //! does not read fills its own outbox: its requests are not read until it does.
 
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::SendFlags;
@@ -27,6 +28,13 @@ const FLOODED_BYTES: usize = 32 << 20;
 /// the whole user's limit.
 const FULL_DESCRIPTORS: usize = 256;
 
+/// Below this many unsent bytes a replay goes on: well below what keeps requests from being read.
+const REPLAY_BYTES: usize = 1 << 20;
+
+/// How long to wait when the user has as many descriptors in flight as the kernel allows: they
+/// may be anybody's, so nothing tells when they arrive.
+const STALL: Duration = Duration::from_millis(10);
+
 /// The requests that one client may have waiting in the store, by their bytes.
 const PENDING_BYTES: usize = 32 << 20;
 
@@ -36,6 +44,10 @@ struct Queue {
     bytes: usize,
     descriptors: usize,
     retired: Vec<u64>,
+    /// Until when the kernel takes no descriptors.
+    stalled_until: Option<Instant>,
+    /// The connection has ended: nothing will be sent any more.
+    closed: bool,
 }
 
 struct Outgoing {
@@ -50,6 +62,7 @@ pub(super) struct Outbox {
     queue: Mutex<Queue>,
     pending_bytes: AtomicUsize,
     changed: Notify,
+    drained: Notify,
 }
 
 impl Outbox {
@@ -116,36 +129,42 @@ impl Outbox {
         self.changed.notify_one();
     }
 
-    /// Resolves when something was queued or room was made.
+    /// Resolves when something was queued, room was made, or it is time to try again.
     pub(super) async fn changed(&self) {
-        self.changed.notified().await;
+        let stalled = self.queue.lock().expect("no code panics under this lock").stalled_until;
+        let Some(until) = stalled else { return self.changed.notified().await };
+        tokio::select! {
+            () = self.changed.notified() => {}
+            () = tokio::time::sleep_until(until.into()) => {}
+        }
+    }
+
+    /// Resolves when little is unsent, or the connection has ended.
+    pub(super) async fn drained(&self) {
+        loop {
+            let told = self.drained.notified();
+            if self.queue.lock().expect("no code panics under this lock").is_drained() {
+                return;
+            }
+            told.await;
+        }
+    }
+
+    /// The connection has ended.
+    pub(super) fn close(&self) {
+        self.queue.lock().expect("no code panics under this lock").closed = true;
+        self.drained.notify_waiters();
     }
 
     /// Sends until all is sent (`Ok(true)`) or the socket is full (`Ok(false)`).
     pub(super) fn flush(&self, socket: impl AsFd) -> rustix::io::Result<bool> {
         let mut queue = self.queue.lock().expect("no code panics under this lock");
-        while let Some(front) = queue.frames.front_mut() {
-            let beside: Vec<_> = front.descriptors.iter().map(AsFd::as_fd).collect();
-            let rest = &front.bytes[front.sent..];
-            match socket::send(&socket, rest, &beside, SendFlags::DONTWAIT) {
-                Ok(count) => {
-                    drop(beside);
-                    let whole = count == rest.len();
-                    front.sent += count;
-                    // They went with the first byte; ours are closed now, so that the kernel's
-                    // lease can tell whether the client still has them.
-                    let gone = std::mem::take(&mut front.descriptors).len();
-                    queue.bytes -= count;
-                    queue.descriptors -= gone;
-                    if whole {
-                        queue.frames.pop_front();
-                    }
-                }
-                Err(Errno::AGAIN) => return Ok(false),
-                Err(errno) => return Err(errno),
-            }
+        let sent =
+            queue.flush(|bytes, beside| socket::send(&socket, bytes, beside, SendFlags::DONTWAIT));
+        if queue.is_drained() {
+            self.drained.notify_waiters();
         }
-        Ok(true)
+        sent
     }
 }
 
@@ -155,8 +174,92 @@ impl Queue {
         self.descriptors += frame.descriptors.len();
         self.frames.push_back(frame);
     }
+
+    fn is_drained(&self) -> bool {
+        self.bytes < REPLAY_BYTES || self.closed
+    }
+
+    fn flush(
+        &mut self,
+        mut send: impl FnMut(&[u8], &[BorrowedFd<'_>]) -> rustix::io::Result<usize>,
+    ) -> rustix::io::Result<bool> {
+        if self.stalled_until.is_some_and(|until| Instant::now() < until) {
+            return Ok(false);
+        }
+        self.stalled_until = None;
+        while let Some(front) = self.frames.front_mut() {
+            let beside: Vec<_> = front.descriptors.iter().map(AsFd::as_fd).collect();
+            let rest = &front.bytes[front.sent..];
+            match send(rest, &beside) {
+                Ok(count) => {
+                    drop(beside);
+                    let whole = count == rest.len();
+                    front.sent += count;
+                    // They went with the first byte; ours are closed now, so that the kernel's
+                    // lease can tell whether the client still has them.
+                    let gone = std::mem::take(&mut front.descriptors).len();
+                    self.bytes -= count;
+                    self.descriptors -= gone;
+                    if whole {
+                        self.frames.pop_front();
+                    }
+                }
+                Err(Errno::AGAIN) => return Ok(false),
+                // No fault of this client's, and it passes.
+                Err(Errno::TOOMANYREFS) => {
+                    self.stalled_until = Some(Instant::now() + STALL);
+                    return Ok(false);
+                }
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(true)
+    }
 }
 
 fn encode(out: &mut Vec<u8>, id: u64, reply: &Reply, descriptors: usize) {
     frame::write(out, reply.code(), descriptors, id, |body| reply.put(body));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::message::Done;
+
+    fn queue(outbox: &Outbox) -> std::sync::MutexGuard<'_, Queue> {
+        outbox.queue.lock().unwrap()
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn too_many_descriptors_in_flight_end_nothing_and_are_tried_again() {
+        let outbox = Outbox::default();
+        outbox.reply_with(1, Done {}, vec![std::fs::File::open("/dev/null").unwrap().into()]);
+        outbox.changed().await; // Of the reply.
+
+        let refused = queue(&outbox).flush(|_, _| Err(Errno::TOOMANYREFS));
+        assert_eq!(refused, Ok(false));
+        let at_once = queue(&outbox).flush(|_, _| panic!("it is too early"));
+        assert_eq!(at_once, Ok(false));
+
+        outbox.changed().await; // By time alone.
+
+        let mut descriptors = 0;
+        let sent = queue(&outbox).flush(|bytes, beside| {
+            descriptors += beside.len();
+            Ok(bytes.len())
+        });
+        assert_eq!((sent, descriptors), (Ok(true), 1));
+        assert!(outbox.is_empty());
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_replay_need_not_wait_for_who_has_left() {
+        let outbox = Outbox::default();
+        outbox.drained().await;
+        queue(&outbox).bytes = REPLAY_BYTES;
+
+        let (told, ()) = tokio::join!(outbox.drained(), async { outbox.close() });
+
+        assert_eq!(told, ());
+    }
 }

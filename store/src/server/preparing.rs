@@ -1,23 +1,12 @@
-//! Work that may take long, on the blocking pool: preparing memory, sealing and checking.
-//!
-//! A hostile client can make its own seal slow (it keeps pages pinned) and nobody else's: each
-//! job waits on a thread of its own.
+//! Memory that is prepared, on the blocking pool: for a draft, and for the pool.
 
-use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::effects;
-use super::keeper::{Books, Keeper, Session};
+use super::keeper::{Books, Keeper};
 use super::vault::{Entry, Lend};
 use crate::error::{Error, Kind, Result};
-use crate::memory::{self, Expect, HUGE_PAGE_BYTES, Memfd, Outcome, Probe, ReadMap};
-use crate::object::ObjectKind;
-use crate::protocol::message::Reply;
-use crate::room::{ContainerId, ObjectId, SealOutcome, SealWork};
-
-/// How long to wait before asking for the write seal again: in all about a third of a second.
-const SEAL_PAUSES_MS: [u64; 6] = [0, 1, 10, 50, 100, 200];
+use crate::memory::{self, HUGE_PAGE_BYTES, Memfd, Probe};
+use crate::room::ContainerId;
 
 impl Keeper {
     /// Prepares the memory of a draft: all of it, or what the pool's container lacks.
@@ -140,43 +129,6 @@ impl Keeper {
             }
         }
     }
-
-    /// Seals a large draft: the kernel's seal, then the check, off the serving thread.
-    pub(super) fn seal_large(
-        self: &Arc<Self>,
-        session: &Session,
-        request: u64,
-        object: ObjectId,
-        len: u64,
-    ) -> Result<Option<Reply>> {
-        let mut books = self.lock();
-        let work = books.room.seal_begin(session.client, object, len)?;
-        let Some(memfd) = books.vault.take_large(work.container) else {
-            let error = Error::new(Kind::Internal, "a draft without memory");
-            let refused = SealOutcome::Refused(error.clone());
-            let _ = books.room.seal_end(self.now_ms(), object, refused);
-            self.settle(&mut books);
-            return Err(error);
-        };
-        drop(books);
-        let keeper = self.clone();
-        let outbox = session.outbox.clone();
-        self.jobs.spawn_blocking(move || {
-            let (memfd, outcome) = seal_and_check(memfd, &work);
-            let mut books = keeper.lock();
-            keeper.put_back(&mut books, work.container, memfd);
-            let ended = books.room.seal_end(keeper.now_ms(), object, outcome);
-            let told = ended.and_then(|_| effects::told(&books, object));
-            // Before the reply, which another thread may send at once: the index must not lead to
-            // the tiny object that this one replaced when its writer asks.
-            keeper.settle(&mut books);
-            match told {
-                Ok(sealed) => outbox.reply(request, sealed),
-                Err(error) => outbox.fail(request, &error),
-            }
-        });
-        Ok(None)
-    }
 }
 
 fn threads() -> usize {
@@ -212,40 +164,4 @@ fn extend_to(memfd: &mut Option<Memfd>, bytes: u64, threads: usize) -> Result<()
     }
     let Some(memfd) = memfd else { return Ok(()) };
     memory::prepare(memfd, from, end, threads, Probe::get())
-}
-
-fn seal_and_check(mut memfd: Memfd, work: &SealWork) -> (Memfd, SealOutcome) {
-    let outcome = seal(&mut memfd, work).unwrap_or_else(SealOutcome::Refused);
-    (memfd, outcome)
-}
-
-fn seal(memfd: &mut Memfd, work: &SealWork) -> Result<SealOutcome> {
-    if work.len > memfd.bytes() {
-        // Its memory has not come, so there is nothing that could be read.
-        let (len, has) = (work.len, memfd.bytes());
-        let message = format!("draft {} has {has} bytes, not {len}: await its growth", work.name);
-        return Err(Error::new(Kind::Invalid, message));
-    }
-    memfd.resize(work.len)?;
-    let mut sealed = false;
-    for pause in SEAL_PAUSES_MS {
-        std::thread::sleep(Duration::from_millis(pause));
-        sealed = memfd.seal()? == Outcome::Sealed;
-        if sealed {
-            break;
-        }
-    }
-    if !sealed {
-        return Ok(SealOutcome::Busy);
-    }
-    if work.kind == ObjectKind::Bytes {
-        return Ok(SealOutcome::Sealed { rows: 0, batches: 0 });
-    }
-    let len = usize::try_from(work.len)
-        .map_err(|_| Error::new(Kind::Invalid, "a table larger than the address space"))?;
-    let map = Arc::new(ReadMap::new(memfd.reopen_read()?.as_fd(), len, Expect::Sealed)?);
-    let bytes = memory::buffer(map, 0, work.len, ())
-        .ok_or_else(|| Error::new(Kind::Internal, "a container shorter than its object"))?;
-    let file = sheaf_ipc::File::open(bytes)?;
-    Ok(SealOutcome::Sealed { rows: file.num_rows(), batches: file.num_batches() as u64 })
 }

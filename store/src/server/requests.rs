@@ -8,7 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::effects;
-use super::keeper::{Batch, Books, Keeper, Route, Session, shutting_down};
+use super::keeper::{Books, Keeper, Session, shutting_down};
+use super::routes::{Batch, Route};
 use super::vault::Entry;
 use crate::error::{Error, Kind, Result};
 use crate::object::{Info, MAX_METADATA_BYTES, ObjectKind};
@@ -18,7 +19,7 @@ use crate::protocol::message::{
     PutItem, Release, Reply, Request, Seal, Seen, Watch,
 };
 use crate::protocol::wire::Wire;
-use crate::room::{ContainerId, Create, ObjectId, Ticket};
+use crate::room::{self, ContainerId, Create, ObjectId, Ticket};
 
 /// The most objects in one put frame: the others want their turn too.
 pub(crate) const MAX_ITEMS: usize = 1024;
@@ -228,19 +229,12 @@ impl Keeper {
         let after = (!list.after.is_empty()).then_some(&list.after[..]);
         let books = self.lock();
         let (mut infos, more) = books.room.list(&list.prefix, after, LIST_ITEMS, list.holders);
-        let bound = infos.len();
-        if list.holders && !more {
-            let retired = books.room.retired(LIST_ITEMS, true);
-            infos.extend(
-                retired.into_iter().filter(|info| info.name.as_bytes().starts_with(&list.prefix)),
-            );
-        }
         drop(books);
         // Metadata may be large: who wants it asks for the one object.
         infos.iter_mut().for_each(|info| info.metadata = [].into());
+        let all = infos.len();
         let infos = first_bytes(infos);
-        // Pages go by name, which retired objects share: those that no longer fit are left out.
-        let more = more || infos.len() < bound;
+        let more = more || infos.len() < all;
         Ok(Some(Listed { infos, more }.into()))
     }
 
@@ -252,10 +246,15 @@ impl Keeper {
             guest.routes.insert(ticket, Route::Watch { request: id });
         }
         let watched = books.room.watch(session.client, ticket, prefix.to_vec(), *replay);
-        if watched.is_err()
-            && let Some(guest) = books.guests.get_mut(&session.client)
-        {
-            guest.routes.remove(&ticket);
+        if let Some(guest) = books.guests.get_mut(&session.client) {
+            if watched.is_ok() {
+                guest.routes.wait(ticket);
+            } else {
+                guest.routes.remove(ticket);
+            }
+        }
+        if *replay {
+            self.begin_replay(&mut books, session, ticket);
         }
         self.settle(&mut books);
         watched.map(|()| None)
@@ -264,13 +263,7 @@ impl Keeper {
     fn cancel(self: &Arc<Self>, session: &Session, request: u64) -> Result<Option<Reply>> {
         let mut books = self.lock();
         let Some(guest) = books.guests.get(&session.client) else { return Ok(None) };
-        let tickets: Vec<_> = guest
-            .routes
-            .iter()
-            .filter(|(_, route)| route.request() == request)
-            .map(|(ticket, _)| *ticket)
-            .collect();
-        for ticket in tickets {
+        for ticket in guest.routes.of_request(request) {
             books.room.cancel(session.client, ticket);
         }
         self.settle(&mut books);
@@ -291,6 +284,9 @@ impl Keeper {
         }
         act(&mut books, self.now_ms(), ticket);
         self.settle(&mut books);
+        if let Some(guest) = books.guests.get_mut(&session.client) {
+            guest.routes.wait(ticket);
+        }
         Ok(None)
     }
 
@@ -343,24 +339,18 @@ impl Keeper {
             let _ = books.room.abort(session.client, object);
             self.settle(&mut books);
         })?;
-        let mut books = self.lock();
-        books.sealing = Some(seal.data);
-        let now_ms = self.now_ms();
-        let sealed = books.room.seal_small(now_ms, session.client, object, seal.len, rows, batches);
-        let told = sealed.and_then(|_| {
-            self.settle(&mut books);
-            effects::told(&books, object)
-        });
-        books.sealing = None;
-        self.settle(&mut books);
-        Ok(Some(told?.into()))
+        let sealed = room::Seal { object, len: seal.len, rows, batches };
+        let route = Route::Seal { request: id, data: seal.data };
+        self.defer(session, route, |books, now_ms, ticket| {
+            books.room.seal_small(now_ms, session.client, ticket, sealed);
+        })
     }
 }
 
 /// An item that waits keeps its own bytes, not all of the frame it came in.
 fn keep_own_bytes(books: &mut Books, session: &Session, ticket: Ticket) {
     let guest = books.guests.get_mut(&session.client);
-    if let Some(Route::Item { data, .. }) = guest.and_then(|guest| guest.routes.get_mut(&ticket)) {
+    if let Some(Route::Item { data, .. }) = guest.and_then(|guest| guest.routes.wait(ticket)) {
         *data = Bytes::copy_from_slice(data);
     }
 }
@@ -376,20 +366,24 @@ fn check_small(kind: ObjectKind, data: &Bytes) -> Result<(u64, u64)> {
     Ok((file.num_rows(), file.num_batches() as u64))
 }
 
-/// As many infos as fit a reply.
-fn first_bytes(infos: Vec<Info>) -> Vec<Info> {
+/// As many infos as fit a reply. Pages go on behind a name, so what is cut in the middle of one
+/// comes whole on the next page; only of a name that fills a page alone the rest is left out.
+fn first_bytes(mut infos: Vec<Info>) -> Vec<Info> {
     let mut bytes = 0;
     let mut scratch = Vec::new();
+    let fits = |info: &&Info| {
+        let first = bytes == 0;
+        scratch.clear();
+        info.put(&mut scratch);
+        bytes += scratch.len();
+        first || bytes <= LIST_BYTES
+    };
+    let fitting = infos.iter().take_while(fits).count();
+    if let Some(cut) = infos.get(fitting) {
+        let whole = infos.iter().take_while(|info| info.name != cut.name).count();
+        infos.truncate(if whole > 0 { whole } else { fitting });
+    }
     infos
-        .into_iter()
-        .take_while(|info| {
-            let first = bytes == 0;
-            scratch.clear();
-            info.put(&mut scratch);
-            bytes += scratch.len();
-            first || bytes <= LIST_BYTES
-        })
-        .collect()
 }
 
 fn counters(books: &Books) -> Reply {
@@ -407,6 +401,8 @@ fn counters(books: &Books) -> Reply {
         ("objects", stat.objects),
         ("drafts", stat.drafts),
         ("droppable", stat.droppable),
+        ("held", stat.held),
+        ("held_bytes", stat.held_bytes),
         ("segments", stat.segments),
         ("pooled", stat.pooled),
         ("pooled_ready", stat.pooled_ready),
@@ -419,6 +415,7 @@ fn counters(books: &Books) -> Reply {
         ("put_bytes", stat.put_bytes),
         ("gets", stat.gets),
         ("hits", stat.hits),
+        ("get_bytes", stat.get_bytes),
         ("deletes", stat.deletes),
         ("evictions", stat.evictions),
         ("expirations", stat.expirations),

@@ -8,12 +8,15 @@
 //! A retired container lingers while the kernel says that someone still sees it: its bytes stay
 //! in the budget until nobody does, whatever a client claims.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;
 
 use crate::index::{HEADER_BYTES, Header, Location};
 use crate::memory::{Memfd, Segment};
 use crate::room::{ClientId, ContainerId, ObjectId};
+
+/// Descriptors that are spent on the next readers of what was sealed last.
+const OPENED_AHEAD: usize = 256;
 
 /// A draft that waits for its memory.
 pub(super) struct Lend {
@@ -54,12 +57,25 @@ pub(super) struct Vault {
     pub(super) lingering: BTreeSet<ContainerId>,
     /// The last of them that the kernel was asked about.
     asked: Option<ContainerId>,
+    /// The objects last sealed, whose next reader finds a description open.
+    opened_ahead: VecDeque<ContainerId>,
 }
 
 impl Vault {
     /// Whether retired memory waits for its last holder.
     pub(super) fn lingers(&self) -> bool {
         !self.lingering.is_empty()
+    }
+
+    /// Notes a container that was opened ahead; the one for which that was longest ago is closed.
+    pub(super) fn note_opened_ahead(&mut self, container: ContainerId) {
+        self.opened_ahead.push_back(container);
+        if self.opened_ahead.len() > OPENED_AHEAD
+            && let Some(oldest) = self.opened_ahead.pop_front()
+            && let Some(Entry::Large(memfd)) = self.entries.get(&oldest)
+        {
+            memfd.close_ahead();
+        }
     }
 
     /// The next of what lingers to ask the kernel about, each in its turn.

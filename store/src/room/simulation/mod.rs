@@ -11,6 +11,7 @@ mod obey;
 mod random;
 mod readers;
 mod steps;
+mod watchers;
 mod writers;
 
 use self::random::Random;
@@ -47,6 +48,9 @@ struct Tally {
     from_pool: u64,
     waited_for_room: u64,
     refused: u64,
+    failed_growths: u64,
+    spared: u64,
+    replayed_pages: u64,
 }
 
 impl Tally {
@@ -60,12 +64,16 @@ impl Tally {
         self.from_pool += world.from_pool;
         self.waited_for_room += world.waited_for_room;
         self.refused += world.refused;
+        self.failed_growths += world.failed;
+        self.spared += world.spared;
+        self.replayed_pages += world.pages;
     }
 
     fn least(&self) -> u64 {
         let happened = [self.evictions, self.expirations, self.moved_bytes, self.hits];
         let more = [self.puts, self.from_pool, self.waited_for_room, self.refused];
-        happened.into_iter().chain(more).min().unwrap_or(0)
+        let odd = [self.failed_growths, self.spared, self.replayed_pages];
+        happened.into_iter().chain(more).chain(odd).min().unwrap_or(0)
     }
 }
 

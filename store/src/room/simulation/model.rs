@@ -43,6 +43,7 @@ pub(super) enum Request {
     Create(Create),
     Put(Create),
     Grow { object: ObjectId, bytes: u64 },
+    SealSmall { object: ObjectId, len: u64 },
     Get { slots: Vec<(Name, Fate)>, hold: bool, waits: bool },
 }
 

@@ -89,8 +89,8 @@ impl World {
 
     pub(super) fn look(&mut self) {
         let after = self.name();
-        let limit = self.random.below(5) as usize;
-        let (all, _) = self.room.list(b"", None, usize::MAX, true);
+        let limit = 1 + self.random.below(5) as usize;
+        let (all, _) = self.room.list(b"", None, usize::MAX, false);
         let (page, more) = self.room.list(b"", Some(after.as_bytes()), limit, false);
         let rest: Vec<_> = all.iter().filter(|info| info.name > after).collect();
         assert!(page.len() <= limit && more == (rest.len() > page.len()));

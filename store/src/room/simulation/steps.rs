@@ -1,10 +1,11 @@
 //! The steps of a life: what clients, the kernel and the clock may do, honest or not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use super::super::{ClientId, Config, ContainerId, Limits, ObjectId, Place, Room, Ticket};
+use super::super::{ClientId, Config, ContainerId, Effect, Limits, ObjectId, Place, Room, Ticket};
 use super::model::{Memory, Model, Phase, Request};
 use super::random::Random;
+use super::watchers::{OBSERVING, Watcher};
 use crate::object::{Name, Peer};
 
 /// The client that watches everything, so that the model sees what the room decides.
@@ -16,6 +17,14 @@ const GRACE_MS: u64 = 1000;
 pub(super) struct World {
     pub(super) room: Room,
     pub(super) model: Model,
+    /// Effects that are not carried out yet.
+    pub(super) effects: VecDeque<Effect>,
+    pub(super) watchers: Vec<Watcher>,
+    /// How often the kernel had no memory for a segment, and whether it had none in this step.
+    pub(super) failed: u64,
+    pub(super) no_memory: bool,
+    /// How many objects have outlived what would have replaced them but for that.
+    pub(super) spared: u64,
     /// What large objects are charged, from their last step.
     pub(super) charges: BTreeMap<ObjectId, u64>,
     pub(super) last_write: Option<(ObjectId, Place)>,
@@ -26,11 +35,12 @@ pub(super) struct World {
     pub(super) from_pool: u64,
     pub(super) waited_for_room: u64,
     pub(super) refused: u64,
+    pub(super) pages: u64,
     pub(super) random: Random,
     pub(super) now_ms: u64,
     /// The last number given to a client or a ticket.
     pub(super) last: u64,
-    names: Vec<Name>,
+    pub(super) names: Vec<Name>,
 }
 
 impl World {
@@ -52,11 +62,16 @@ impl World {
         let mut room = Room::new(config);
         let mut model = Model::default();
         room.connect(OBSERVER, Peer { pid: 1, uid: 0, command: "observer".into() });
-        room.watch(OBSERVER, Ticket(1), Vec::new(), true).unwrap();
+        room.watch(OBSERVER, OBSERVING.1, Vec::new(), false).unwrap();
         model.clients.insert(OBSERVER);
         Self {
             room,
             model,
+            effects: VecDeque::new(),
+            watchers: Vec::new(),
+            failed: 0,
+            no_memory: false,
+            spared: 0,
             charges: BTreeMap::new(),
             last_write: None,
             ticked_ms: 0,
@@ -66,6 +81,7 @@ impl World {
             from_pool: 0,
             waited_for_room: 0,
             refused: 0,
+            pages: 0,
             random,
             now_ms: 1_000_000,
             last: 1,
@@ -87,16 +103,18 @@ impl World {
             60..72 => self.get(),
             72..79 => self.release(),
             79..81 => self.cancel(),
-            81..86 => self.delete(),
+            81..83 => self.watch(),
+            83..86 => self.delete(),
             86..87 => self.evict(),
             87..91 => self.tick(),
             91..96 => self.kernel(),
-            96..99 => self.pool(),
+            96..98 => self.pool(),
+            98..99 => self.unwatch(),
             _ => self.look(),
         }
     }
 
-    fn number(&mut self) -> u64 {
+    pub(super) fn number(&mut self) -> u64 {
         self.last += 1;
         self.last
     }
@@ -165,7 +183,7 @@ impl World {
         let waits = deadline_ms.filter(|deadline| *deadline > self.now_ms);
         let latest = match (&request, waits) {
             (_, Some(deadline)) => deadline,
-            (Request::Get { .. }, None) => 0,
+            (Request::Get { .. } | Request::SealSmall { .. }, None) => 0,
             (_, None) => self.now_ms + GRACE_MS,
         };
         self.model.asked.insert((client, ticket), (request, latest));

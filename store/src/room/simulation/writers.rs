@@ -1,6 +1,6 @@
 //! What writers do: create, put, grow, seal, abort, each rightly or wrongly.
 
-use super::super::{Create, ObjectId, Place, SealOutcome};
+use super::super::{ClientId, Create, ObjectId, Place, Seal, SealOutcome};
 use super::model::{Phase, Request};
 use super::steps::World;
 use crate::error::{Error, Kind};
@@ -84,18 +84,25 @@ impl World {
             self.obey(None);
             return;
         }
-        let taken = may.as_ref().filter(|o| !o.replace).and_then(|o| self.model.bound.get(&o.name));
-        let taken = taken.is_some_and(|other| *other != object);
-        let result = self.room.seal_small(self.now_ms, client, object, len, 1, 1);
-        match may.filter(|o| !o.large) {
-            None => assert!(result.is_err()),
-            Some(_) if taken => {
-                assert_eq!(result.unwrap_err().kind(), Kind::Exists);
-                self.model.end_draft(object);
-            }
-            Some(_) => assert_eq!(result.unwrap().len, len),
-        }
-        self.obey(Some(object));
+        let ticket = self.ask(client, Request::SealSmall { object, len }, None);
+        let seal = Seal { object, len, rows: 1, batches: 1 };
+        self.room.seal_small(self.now_ms, client, ticket, seal);
+        self.obey(None);
+    }
+
+    /// Whether this client may seal this small draft at this length.
+    pub(super) fn may_seal_small(&self, client: ClientId, object: ObjectId, len: u64) -> bool {
+        let own = self.model.objects.get(&object).is_some_and(|o| {
+            o.writer == client && o.phase == Phase::Draft && len <= o.bytes && !o.large
+        });
+        own && self.model.clients.contains(&client) && !self.is_growing(object)
+    }
+
+    /// Whether another object has the name that a draft is to have.
+    pub(super) fn is_taken(&self, object: ObjectId) -> bool {
+        let draft = &self.model.objects[&object];
+        let other = self.model.bound.get(&draft.name).filter(|other| **other != object);
+        !draft.replace && other.is_some()
     }
 
     pub(super) fn seal_end(&mut self) {

@@ -30,7 +30,7 @@ fn a_seal_longer_than_the_draft_is_refused() {
     let mut store = Store::with_budget(8 * MIB);
     let draft = store.create(ANN, new("a", 100)).unwrap();
 
-    let sealed = store.room.seal_small(NOW_MS, ANN, draft.object, 101, 1, 1);
+    let sealed = store.seal(ANN, draft, 101);
 
     assert_eq!(kind(sealed), Kind::Invalid);
 }

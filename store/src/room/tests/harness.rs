@@ -1,8 +1,8 @@
 //! A room with a shell that does nothing but keep what it is told.
 
 use super::super::{
-    Answer, ClientId, Config, Create, Draft, Effect, Grant, ObjectId, Place, Placement, Room,
-    SealOutcome, Stat, Ticket,
+    Answer, ClientId, Config, Create, Draft, Effect, Grant, ObjectId, Place, Placement, Room, Seal,
+    SealOutcome, Stat, Stored, Ticket,
 };
 use crate::error::{Error, Kind, Result};
 use crate::object::{EventKind, Name, ObjectKind, Peer};
@@ -22,6 +22,8 @@ pub(super) struct Store {
     pub(super) effects: Vec<Effect>,
     /// True when the kernel gives memory back as soon as it is asked.
     pub(super) gives_back: bool,
+    /// True when the kernel has no memory for segments.
+    pub(super) no_memory: bool,
     last_ticket: u64,
 }
 
@@ -60,7 +62,8 @@ impl Store {
             room.connect(client, Peer { pid, uid: 0, command: "test".into() });
         }
         let effects = Vec::new();
-        Self { room, now_ms: NOW_MS, effects, gives_back: true, last_ticket: 0 }
+        let (gives_back, no_memory) = (true, false);
+        Self { room, now_ms: NOW_MS, effects, gives_back, no_memory, last_ticket: 0 }
     }
 
     pub(super) fn stat(&self) -> Stat {
@@ -75,10 +78,17 @@ impl Store {
                 return;
             }
             for effect in &effects {
-                if let Effect::Retire { container } = effect
-                    && self.gives_back
-                {
-                    self.room.reclaimed(*container);
+                match effect {
+                    Effect::Retire { container } if self.gives_back => {
+                        self.room.reclaimed(*container);
+                    }
+                    Effect::GrowSegment { container, .. } if self.no_memory => {
+                        self.room.segment_failed(*container);
+                    }
+                    Effect::GrowSegment { container, allocated } => {
+                        self.room.segment_grown(*container, *allocated);
+                    }
+                    _ => {}
                 }
             }
             self.effects.extend(effects);
@@ -135,8 +145,13 @@ impl Store {
 
     pub(super) fn put(&mut self, client: ClientId, create: Create) -> Result<ObjectId> {
         let ticket = self.ask_put(client, create);
+        self.stored(ticket).map(|stored| stored.object)
+    }
+
+    /// The answer to a put, or to the seal of a small draft.
+    fn stored(&mut self, ticket: Ticket) -> Result<Stored> {
         match self.answer(ticket).expect("answered at once") {
-            Answer::Stored(stored) => Ok(stored.object),
+            Answer::Stored(stored) => Ok(stored),
             Answer::Failed(error) => Err(error),
             other => panic!("{other:?} is no put"),
         }
@@ -144,14 +159,15 @@ impl Store {
 
     /// Seals a draft of either size at `len` bytes.
     pub(super) fn seal(&mut self, client: ClientId, draft: Draft, len: u64) -> Result<Place> {
-        let sealed = match draft.place {
-            Placement::Small => self.room.seal_small(self.now_ms, client, draft.object, len, 1, 1),
-            Placement::Large { .. } => {
-                self.room.seal_begin(client, draft.object, len)?;
-                let outcome = SealOutcome::Sealed { rows: 1, batches: 1 };
-                self.room.seal_end(self.now_ms, draft.object, outcome)
-            }
-        };
+        if draft.place == Placement::Small {
+            let ticket = self.ticket();
+            let seal = Seal { object: draft.object, len, rows: 1, batches: 1 };
+            self.room.seal_small(self.now_ms, client, ticket, seal);
+            return self.stored(ticket).map(|stored| stored.place);
+        }
+        self.room.seal_begin(client, draft.object, len)?;
+        let outcome = SealOutcome::Sealed { rows: 1, batches: 1 };
+        let sealed = self.room.seal_end(self.now_ms, draft.object, outcome);
         self.run();
         sealed
     }
@@ -225,6 +241,7 @@ impl Store {
     pub(super) fn watch(&mut self, prefix: &str, replay: bool) -> Ticket {
         let ticket = self.ticket();
         self.room.watch(BOB, ticket, prefix.into(), replay).unwrap();
+        while self.room.replay(BOB, ticket, 1) {}
         ticket
     }
 }

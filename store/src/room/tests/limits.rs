@@ -84,7 +84,7 @@ fn strangers_and_unknown_things_are_refused_and_change_nothing() {
     store.room.reclaimed(super::super::ContainerId(9));
     store.room.still_held(super::super::ContainerId(9));
     store.room.pool_failed(super::super::ContainerId(9));
-    store.room.segment_failed(super::super::ContainerId(9), 0);
+    store.room.segment_failed(super::super::ContainerId(9));
     store.room.tick(u64::MAX);
     store.create(ANN, new("late", MIB)).unwrap();
     let _ = (store.room.pool_want(u64::MAX), store.room.next_deadline_ms());

@@ -1,8 +1,9 @@
 //! Names: who is bound to one, and what watchers and lists see of it.
 
+use super::super::Ticket;
 use super::harness::*;
 use crate::error::Kind;
-use crate::object::{EventKind, State};
+use crate::object::{EventKind, Info, State};
 
 #[test]
 fn a_name_is_taken_from_its_draft_on() {
@@ -126,11 +127,70 @@ fn what_lost_its_name_is_listed_while_it_is_held() {
     store.get(BOB, "a").unwrap();
     store.delete("a");
 
-    let retired = store.room.retired(10, true);
+    let retired = store.room.list(b"", None, 10, true).0;
     assert_eq!((retired[0].state, retired[0].holders[0].holds), (State::Retired, 2));
     store.release(BOB, object);
     store.release(BOB, object);
 
-    assert_eq!(store.room.retired(10, true), []);
+    assert_eq!(store.room.list(b"", None, 10, true).0, []);
     assert_eq!(kind(store.room.info(&name("a"), false)), Kind::NotFound);
+}
+
+#[test]
+fn pages_with_holders_have_the_retired_objects_behind_their_names() {
+    let mut store = Store::with_budget(4 * MIB);
+    for text in ["a", "b", "b", "b", "c"] {
+        store.put(ANN, replacing(text, 5000)).unwrap();
+        store.get(BOB, text).unwrap();
+    }
+    store.delete("c");
+
+    let (first, more) = store.room.list(b"", None, 3, true);
+    let (second, ends) = store.room.list(b"", Some(b"a"), 3, true);
+    let (third, _) = store.room.list(b"", Some(b"b"), 3, true);
+
+    let seen = |infos: &[Info]| -> Vec<_> {
+        infos.iter().map(|info| (info.name.to_string(), info.state)).collect()
+    };
+    let (sealed, retired) = (State::Sealed, State::Retired);
+    assert_eq!(seen(&first), [("a".into(), sealed)], "a name is not torn apart");
+    let b = [sealed, retired, retired].map(|state| ("b".to_owned(), state));
+    assert_eq!(seen(&second), b);
+    assert_eq!(seen(&third), [("c".into(), retired)]);
+    assert!(more && ends);
+    assert_eq!(store.room.list(b"", None, 10, false).0.len(), 2);
+}
+
+#[test]
+fn a_replay_goes_on_page_by_page_beside_what_happens() {
+    use EventKind::{Created, Deleted, Sealed};
+    let mut store = Store::with_budget(4 * MIB);
+    for text in ["a", "b", "c", "d"] {
+        store.put(ANN, new(text, 100)).unwrap();
+    }
+    store.create(ANN, new("old", 100)).unwrap();
+    store.effects.clear();
+    store.room.watch(BOB, Ticket(99), vec![], true).unwrap();
+
+    assert!(store.room.replay(BOB, Ticket(99), 2));
+    store.delete("a"); // Behind the replay: told.
+    store.delete("d"); // Before it: never heard of.
+    store.put(ANN, replacing("c", 100)).unwrap();
+    store.create(ANN, replacing("c", 100)).unwrap();
+    assert!(store.room.replay(BOB, Ticket(99), 1));
+    store.put(ANN, new("cc", 100)).unwrap();
+    assert!(!store.room.replay(BOB, Ticket(99), 2));
+    store.put(ANN, new("e", 100)).unwrap();
+
+    let told = [
+        (Sealed, "a"),
+        (Sealed, "b"),
+        (Deleted, "a"),
+        (Sealed, "c"),
+        (Created, "c"),
+        (Sealed, "cc"),
+        (Sealed, "e"),
+    ];
+    assert_eq!(store.events(), told.map(|(kind, name)| (kind, name.to_owned())));
+    assert!(!store.room.replay(BOB, Ticket(99), 2), "it has ended");
 }

@@ -85,6 +85,23 @@ fn a_create_takes_the_container_that_fits_best_at_its_exact_charge() {
 }
 
 #[test]
+fn a_size_that_comes_again_and_again_is_prepared_as_it_is() {
+    let mut store = Store::with_budget(256 * MIB);
+    source(&mut store, "a", 16 * MIB + 700);
+    let exact = 16 * MIB + 4 * KIB;
+    assert_eq!(fill(&mut store), [exact]);
+
+    assert_eq!(source(&mut store, "b", 16 * MIB + 700), Source::Pool { bytes: exact });
+
+    // The largest of its class fits the others, cut.
+    source(&mut store, "c", 16 * MIB + 900 * KIB);
+    store.pass(60);
+    assert_eq!(fill(&mut store), [16 * MIB + 900 * KIB; 2]);
+    let cut = Source::Pool { bytes: 16 * MIB + 900 * KIB };
+    assert_eq!(source(&mut store, "d", 16 * MIB + 700), cut);
+}
+
+#[test]
 fn a_container_more_than_twice_the_need_is_left() {
     let mut store = Store::with_budget(256 * MIB);
     source(&mut store, "a", 9 * MIB);

@@ -152,3 +152,20 @@ fn a_dead_reader_holds_nothing() {
 
     assert_eq!(store.stat().free_bytes, 4 * MIB);
 }
+
+#[test]
+fn what_is_held_and_what_was_handed_out_are_counted() {
+    let mut store = Store::with_budget(4 * MIB);
+    let large = store.store(ANN, new("large", MIB));
+    store.store(ANN, new("tiny", 100));
+
+    for text in ["large", "large", "tiny"] {
+        store.get(BOB, text).unwrap();
+    }
+    store.delete("large");
+
+    let stat = store.stat();
+    assert_eq!((stat.held, stat.held_bytes, stat.get_bytes), (1, MIB, 2 * MIB + 100));
+    store.room.release(BOB, large, 2).unwrap();
+    assert_eq!((store.stat().held, store.stat().held_bytes), (0, 0));
+}
