@@ -30,7 +30,8 @@ fn the_writers_old_view_survives_the_seal_where_it_was_and_reaches_nobody() {
         draft.as_mut_slice().copy_from_slice(&pattern(1, bytes));
         let before = draft.as_slice().as_ptr();
 
-        let (info, mut view) = draft.seal_keeping_view().unwrap();
+        let mut view = draft.keep_view().unwrap();
+        let info = draft.seal().unwrap();
         let object = store.get(&name).unwrap();
 
         assert_eq!(info.bytes, bytes as u64);
@@ -49,7 +50,8 @@ fn a_writers_view_outlives_the_object() {
     for bytes in SIZES {
         let mut draft = store.create("o", bytes as u64, &PutOptions::default()).unwrap();
         draft.as_mut_slice().copy_from_slice(&pattern(2, bytes));
-        let (_, view) = draft.seal_keeping_view().unwrap();
+        let view = draft.keep_view().unwrap();
+        draft.seal().unwrap();
 
         store.delete("o").unwrap();
         store.put_bytes("other", &pattern(3, bytes), &replacing()).unwrap();

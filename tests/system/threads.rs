@@ -316,7 +316,8 @@ fn what_a_writer_keeps_of_an_aborted_draft_is_its_own() {
         draft.as_mut_slice().fill(7);
         let address = draft.as_slice().as_ptr();
 
-        let mut view = draft.abort_keeping_view().unwrap();
+        let mut view = draft.keep_view().unwrap();
+        draft.abort().unwrap();
 
         assert_eq!(view.as_slice().as_ptr(), address);
         assert!(view.as_slice().iter().all(|byte| *byte == 7));

@@ -13,6 +13,7 @@ pub struct TableBuilder {
     core: DraftCore,
     layout: Layout,
     schema: SchemaRef,
+    finished: bool,
 }
 
 impl Client {
@@ -32,7 +33,7 @@ impl Client {
         let bytes = layout.len() as u64;
         let mut core = DraftCore::create(self, name, ObjectKind::Table, bytes, options)?;
         layout.start(core.bytes_mut());
-        Ok(TableBuilder { core, layout, schema: schema.clone() })
+        Ok(TableBuilder { core, layout, schema: schema.clone(), finished: false })
     }
 }
 
@@ -95,18 +96,26 @@ impl TableBuilder {
     /// # Errors
     /// [`Kind::Unavailable`] when the store is gone; the draft ends then.
     pub fn seal(mut self) -> Result<Info> {
-        self.layout.finish(self.core.bytes_mut())?;
+        self.finish()?;
         self.core.seal(self.layout.len())
     }
 
-    /// Seals the table and keeps what the writer sees of it at the same addresses, as
-    /// [`Draft::seal_keeping_view`](super::Draft::seal_keeping_view) does.
+    /// Counts the nulls, once.
+    fn finish(&mut self) -> Result<()> {
+        if !self.finished {
+            self.layout.finish(self.core.bytes_mut())?;
+            self.finished = true;
+        }
+        Ok(())
+    }
+
+    /// As [`Draft::keep_view`](super::Draft::keep_view).
     ///
     /// # Errors
-    /// As [`TableBuilder::seal`].
-    pub fn seal_keeping_view(mut self) -> Result<(Info, View)> {
-        self.layout.finish(self.core.bytes_mut())?;
-        self.core.seal_keeping_view(self.layout.len())
+    /// As there; [`Kind::Invalid`] when the table can't be finished.
+    pub fn keep_view(&mut self) -> Result<View> {
+        self.finish()?;
+        self.core.keep_view()
     }
 
     /// Ends the table unsealed: nobody gets it, and who waits for it learns so at once.
@@ -115,14 +124,6 @@ impl TableBuilder {
     /// [`Kind::Unavailable`] when the store is gone.
     pub fn abort(self) -> Result<()> {
         self.core.abort()
-    }
-
-    /// As [`TableBuilder::abort`]; the writer keeps what it sees.
-    ///
-    /// # Errors
-    /// As [`TableBuilder::abort`].
-    pub fn abort_keeping_view(self) -> Result<View> {
-        self.core.abort_keeping_view()
     }
 }
 

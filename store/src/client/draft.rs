@@ -19,6 +19,10 @@ enum Memory {
     /// Aligned as Arrow wants it, so that a column built in place is too.
     Small(MutableBuffer),
     Large(WriteMap),
+    /// A large one that the writer has made its own: what is sealed lies at the store.
+    Kept {
+        len: usize,
+    },
 }
 
 /// A draft of any kind: what [`Draft`], `TableBuilder` and `TableWriter` are made of.
@@ -97,6 +101,7 @@ impl DraftCore {
         match &self.memory {
             Memory::Small(heap) => heap.len(),
             Memory::Large(map) => map.len(),
+            Memory::Kept { len } => *len,
         }
     }
 
@@ -104,6 +109,7 @@ impl DraftCore {
         match &self.memory {
             Memory::Small(heap) => heap,
             Memory::Large(map) => map.as_slice(),
+            Memory::Kept { .. } => &[],
         }
     }
 
@@ -111,6 +117,7 @@ impl DraftCore {
         match &mut self.memory {
             Memory::Small(heap) => heap,
             Memory::Large(map) => map.as_mut_slice(),
+            Memory::Kept { .. } => &mut [],
         }
     }
 
@@ -127,34 +134,27 @@ impl DraftCore {
                 drop(map);
                 Bytes::new()
             }
+            Memory::Kept { .. } => Bytes::new(),
         };
         self.finish(len, data)
     }
 
-    /// Seals the first `len` bytes and keeps the writer's view of them, as a private copy.
-    pub(super) fn seal_keeping_view(mut self, len: usize) -> Result<(Info, View)> {
-        let view = self.take_view()?;
-        let data = match &view.0 {
-            ViewMemory::Heap(heap) => Bytes::copy_from_slice(&heap[..len]),
-            ViewMemory::Private(_) => Bytes::new(),
-        };
-        Ok((self.finish(len, data)?, view))
-    }
-
-    /// Ends the draft and keeps the writer's view of it, as a private copy.
-    pub(super) fn abort_keeping_view(mut self) -> Result<View> {
-        let view = self.take_view()?;
-        self.abort()?;
-        Ok(view)
-    }
-
-    /// Makes the memory the writer's own, at the same addresses.
-    fn take_view(&mut self) -> Result<View> {
-        let memory = std::mem::replace(&mut self.memory, Memory::Small(MutableBuffer::new(0)));
-        Ok(View(match memory {
-            Memory::Small(heap) => ViewMemory::Heap(heap),
-            Memory::Large(map) => ViewMemory::Private(map.into_private()?),
-        }))
+    /// Makes what the writer sees its own, at the same addresses; the draft can then be sealed or
+    /// aborted, and written no more.
+    pub(super) fn keep_view(&mut self) -> Result<View> {
+        let gone = Memory::Kept { len: self.len() };
+        match std::mem::replace(&mut self.memory, gone) {
+            Memory::Small(heap) => {
+                let mut copy = MutableBuffer::with_capacity(heap.len());
+                copy.extend_from_slice(&heap);
+                self.memory = Memory::Small(copy);
+                Ok(View(ViewMemory::Heap(heap)))
+            }
+            Memory::Large(map) => Ok(View(ViewMemory::Private(map.into_private()?))),
+            Memory::Kept { .. } => {
+                Err(Error::new(Kind::Invalid, "the draft's writer has kept its view already"))
+            }
+        }
     }
 
     fn finish(&mut self, len: usize, data: Bytes) -> Result<Info> {
@@ -248,14 +248,14 @@ impl Draft {
         self.core.seal(len)
     }
 
-    /// Seals, and keeps what the writer sees at the same addresses: a private copy-on-write view
-    /// that can never reach the shared bytes.
+    /// Keeps what the writer sees, at the same addresses, as a private copy-on-write view that can
+    /// never reach the shared bytes: for who must not lose sight of them by a seal or an abort,
+    /// which is all that can be done to the draft afterwards.
     ///
     /// # Errors
-    /// As [`Draft::seal`].
-    pub fn seal_keeping_view(self) -> Result<(Info, View)> {
-        let len = self.core.len();
-        self.core.seal_keeping_view(len)
+    /// [`Kind::Full`] when the kernel has no room for the mapping: the addresses are then lost.
+    pub fn keep_view(&mut self) -> Result<View> {
+        self.core.keep_view()
     }
 
     /// Ends the draft: nobody gets it, and who waits for it learns so at once.
@@ -265,17 +265,10 @@ impl Draft {
     pub fn abort(self) -> Result<()> {
         self.core.abort()
     }
-
-    /// As [`Draft::abort`]; the writer keeps what it sees, as in [`Draft::seal_keeping_view`].
-    ///
-    /// # Errors
-    /// [`Kind::Unavailable`] when the store is gone.
-    pub fn abort_keeping_view(self) -> Result<View> {
-        self.core.abort_keeping_view()
-    }
 }
 
-/// What a writer still sees of an object it sealed: its own copy, made page by page when written.
+/// What a writer still sees of a draft that it sealed or aborted: its own copy, made page by page
+/// when written.
 pub struct View(ViewMemory);
 
 enum ViewMemory {
