@@ -9,17 +9,21 @@ pub(crate) struct Count {
 }
 
 impl Count {
-    /// Adds what a line of `cargo test` says, if it says how a binary's tests ended.
+    /// Adds what a line says, if it is how `cargo test` or pytest tells how tests ended.
     pub(crate) fn read(&mut self, line: &str) {
-        let Some(rest) = line.trim().strip_prefix("test result: ") else { return };
-        for part in rest.split([';', '.']) {
+        let line = line.trim().trim_matches('=').trim();
+        let cargo = line.strip_prefix("test result: ");
+        // Such as "12 passed, 3 skipped in 4.56s".
+        let pytest = line.rsplit_once(" in ").map(|(counts, _)| counts);
+        let pytest = pytest.filter(|counts| counts.starts_with(|c: char| c.is_ascii_digit()));
+        for part in cargo.or(pytest).unwrap_or_default().split([';', '.', ',']) {
             let mut words = part.split_whitespace();
             let (Some(number), Some(what)) = (words.next(), words.next()) else { continue };
             let Ok(number) = number.parse::<u64>() else { continue };
             match what {
                 "passed" => self.passed += number,
-                "failed" => self.failed += number,
-                "ignored" => self.skipped += number,
+                "failed" | "error" | "errors" => self.failed += number,
+                "ignored" | "skipped" | "deselected" => self.skipped += number,
                 _ => {}
             }
         }
@@ -38,5 +42,16 @@ mod tests {
         count.read("test a_test_passed ... ok");
 
         assert_eq!(count, Count { passed: 12, failed: 1, skipped: 3 });
+    }
+
+    #[test]
+    fn what_pytest_says_is_counted_too() {
+        let mut count = Count::default();
+
+        count.read("1 failed, 12 passed, 3 skipped, 2 warnings in 4.56s");
+        count.read("===== 2 passed in 0.10s =====");
+        count.read("built in 3 s");
+
+        assert_eq!(count, Count { passed: 14, failed: 1, skipped: 3 });
     }
 }

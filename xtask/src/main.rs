@@ -1,8 +1,10 @@
 //! Checks and chores. `cargo xtask test` is everything that must be green; the others are parts.
 //!
-//! It installs what it needs under `target/tools`, and says what it skips and why.
+//! It installs what it needs under `target/tools` and `target/python`, and says what it skips and
+//! why.
 
 mod count;
+mod python;
 mod run;
 mod steps;
 mod tools;
@@ -11,8 +13,10 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask <command>
 
-  test     every check: format, lints, tests (loom among them), licences, fuzz, address sanitizer
+  test     every check: format, lints, tests (loom among them), Python, licences, fuzz,
+           address sanitizer
   quick    format, lints and tests
+  python   the Python package: a wheel, and its tests beside current packages and pyarrow 11
   fuzz     a short fuzz of each target (seconds: SHEAF_FUZZ_SECONDS, 20 unless set)
   asan     the mapping code under the address sanitizer (needs a nightly toolchain)
   deny     licences, sources and duplicates of the dependencies";
@@ -22,6 +26,7 @@ fn main() -> ExitCode {
     let steps: &[steps::Step] = match command.as_str() {
         "test" => steps::ALL,
         "quick" => steps::QUICK,
+        "python" => &[steps::PYTHON],
         "fuzz" => &[steps::FUZZ],
         "asan" => &[steps::ASAN],
         "deny" => &[steps::DENY],

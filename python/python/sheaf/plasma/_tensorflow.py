@@ -1,0 +1,21 @@
+"""Plasma's TensorFlow operator: C++ against Plasma's own client, so it can't be had here."""
+
+from typing import NoReturn
+
+TF_PLASMA_OP_PATH = ""
+tf_plasma_op = None
+
+_WHY = (
+    "Sheaf has no TensorFlow operator: read with get, which copies nothing, and hand the arrays "
+    "to TensorFlow"
+)
+
+
+def load_plasma_tensorflow_op() -> NoReturn:
+    """Plasma's operator is not there: raises NotImplementedError."""
+    raise NotImplementedError(_WHY)
+
+
+def build_plasma_tensorflow_op() -> NoReturn:
+    """Plasma's operator is not there: raises NotImplementedError."""
+    raise NotImplementedError(_WHY)

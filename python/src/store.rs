@@ -1,0 +1,458 @@
+//! The store: what a program calls.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use sheaf_store::{Client, ConnectOptions, Error, Kind, Object, ObjectKind, State};
+
+use crate::args::{NameArg, limit, name_repr, options};
+use crate::buffer::{self, Borrowed as Bytes, Shown};
+use crate::building::Builder;
+use crate::errors::{detached, invalid, raise};
+use crate::info::Info;
+use crate::table::Table;
+use crate::watch::Watch;
+use crate::writer::Writer;
+use crate::{capsule, draft, interrupt, schema};
+
+/// A store on this machine.
+///
+/// Blocking, and safe to share between threads; in a forked child it connects anew. Whoever gets an
+/// object keeps it, whatever becomes of its name, this client or the store.
+///
+/// >>> store.put_bytes("greeting", b"hello")
+/// Info('greeting': sealed bytes, 5 B)
+/// >>> "greeting" in store
+/// True
+#[pyclass(name = "Store", module = "sheaf", frozen, subclass, weakref)]
+pub(crate) struct Store {
+    client: Mutex<Option<Client>>,
+    url: Arc<str>,
+}
+
+impl Store {
+    fn client(&self, py: Python<'_>) -> PyResult<Client> {
+        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        client.ok_or_else(|| {
+            let message = format!("this store is closed: connect to {} again", self.url);
+            raise(py, &invalid(message))
+        })
+    }
+
+    /// Asks the store, with the interpreter free.
+    fn ask<T: Send>(
+        &self,
+        py: Python<'_>,
+        ask: impl FnOnce(&Client) -> Result<T, Error> + Send,
+    ) -> PyResult<T> {
+        let client = self.client(py)?;
+        detached(py, || ask(&client))
+    }
+
+    fn table(&self, object: &Object) -> Result<Table, Error> {
+        if object.info().kind == ObjectKind::Bytes {
+            let name = &object.info().name;
+            let message = format!("object {name} is opaque bytes, not a table: read it with bytes");
+            return Err(invalid(message));
+        }
+        Ok(Table::new(object.table()?, self.url.clone()))
+    }
+}
+
+#[pymethods]
+impl Store {
+    #[new]
+    #[pyo3(signature = (url=None, *, timeout=0.2, command=None))]
+    fn connect(
+        py: Python<'_>,
+        url: Option<String>,
+        timeout: f64,
+        command: Option<String>,
+    ) -> PyResult<Self> {
+        let url = absolute(url.unwrap_or_else(sheaf_store::default_url));
+        let options = ConnectOptions {
+            timeout: limit(py, Some(timeout))?.min(Duration::from_secs(1 << 30)),
+            command: command.unwrap_or_default(),
+            interrupted: Some(interrupt::asked),
+            ..ConnectOptions::default()
+        };
+        let client = detached(py, || sheaf_store::connect_with(&url, &options))?;
+        let url = format!("unix:{}", client.socket().display()).into();
+        Ok(Self { client: Mutex::new(Some(client)), url })
+    }
+
+    /// The store's URL.
+    #[getter]
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The path of the store's socket.
+    #[getter]
+    fn socket(&self) -> &str {
+        self.url.strip_prefix("unix:").unwrap_or(&self.url)
+    }
+
+    /// Whether it was closed.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    /// Puts a table: one copy, then every process can map it.
+    ///
+    /// `data` is whatever has `__arrow_c_stream__` or `__arrow_c_array__`: tables and batches of
+    /// pyarrow, data frames of polars and pandas, relations of duckdb. `replace` replaces a sealed
+    /// object of this name, atomically; a `droppable` one may be dropped for room while nobody
+    /// holds it; `wait` is how many seconds to wait for room; `metadata` is bytes, text, or a dict,
+    /// which is stored as JSON.
+    ///
+    /// >>> import pyarrow as pa
+    /// >>> store.put("trades", pa.table({"k": [1, 2, 3]})).num_rows
+    /// 3
+    /// >>> store.put("trades", pa.table({"k": [4]}), replace=True, metadata={"by": "me"}).metadata
+    /// b'{"by": "me"}'
+    #[pyo3(signature = (
+        name, data, *, replace=false, droppable=false, wait=None, metadata=None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of a Python call")]
+    fn put(
+        &self,
+        py: Python<'_>,
+        name: NameArg,
+        data: &Bound<'_, PyAny>,
+        replace: bool,
+        droppable: bool,
+        wait: Option<f64>,
+        metadata: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Info> {
+        let options = options(py, replace, droppable, wait, metadata)?;
+        let batches = capsule::batches(data)?;
+        self.ask(py, move |client| {
+            let schema = batches.schema().clone();
+            let batches: Vec<_> = batches.collect::<Result<_, _>>()?;
+            client.put(name, &schema, &batches, &options)
+        })
+        .map(Info::new)
+    }
+
+    /// Puts opaque bytes.
+    #[pyo3(signature = (
+        name, data, *, replace=false, droppable=false, wait=None, metadata=None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of a Python call")]
+    fn put_bytes(
+        &self,
+        py: Python<'_>,
+        name: NameArg,
+        data: &Bound<'_, PyAny>,
+        replace: bool,
+        droppable: bool,
+        wait: Option<f64>,
+        metadata: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Info> {
+        let options = options(py, replace, droppable, wait, metadata)?;
+        let data = Bytes::of(data)?;
+        let put = self.ask(py, |client| client.put_bytes(name, data.as_slice(), &options));
+        put.map(Info::new)
+    }
+
+    /// A table of `rows` rows that is filled in place.
+    ///
+    /// `schema` is a dict of names and types (`"int64"`, nullable `"int64?"`, a type of numpy or
+    /// pyarrow), or whatever has `__arrow_c_schema__`. Values are zero and valid at first. Columns
+    /// are numpy arrays that are the shared memory: nothing is copied. Booleans are bits, the
+    /// lowest first, as `uint8`.
+    ///
+    /// >>> import numpy as np
+    /// >>> with store.build("prices", {"k": "int64", "v": "float64?", "up": "bool"}, rows=4) as b:
+    /// ...     b["k"][:] = np.arange(4)
+    /// ...     b["v"][:] = 0.5
+    /// ...     b.validity("v")[0] = 0b1110
+    /// ...     b["up"] = [True, False, True, True]
+    /// >>> store.get("prices").to_arrow().slice(0, 1).to_pylist()
+    /// [{'k': 0, 'v': None, 'up': True}]
+    #[pyo3(signature = (
+        name, schema, rows, *, replace=false, droppable=false, wait=None, metadata=None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of a Python call")]
+    fn build(
+        &self,
+        py: Python<'_>,
+        name: NameArg,
+        schema: &Bound<'_, PyAny>,
+        rows: usize,
+        replace: bool,
+        droppable: bool,
+        wait: Option<f64>,
+        metadata: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Builder> {
+        let options = options(py, replace, droppable, wait, metadata)?;
+        let schema = schema::of(schema)?;
+        let printed = printed(py, &name)?;
+        let table = self.ask(py, |client| client.build(name, &schema, rows, &options))?;
+        Ok(Builder::new(table, printed, rows))
+    }
+
+    /// A table whose length is not known yet, written batch by batch.
+    ///
+    /// >>> import pyarrow as pa
+    /// >>> with store.writer("stream", {"k": "int64"}) as writer:
+    /// ...     writer.write(pa.record_batch({"k": [1, 2]}))
+    /// ...     writer.write(pa.record_batch({"k": [3]}))
+    /// >>> len(store.get("stream"))
+    /// 3
+    #[pyo3(signature = (
+        name, schema, *, replace=false, droppable=false, wait=None, metadata=None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of a Python call")]
+    fn writer(
+        &self,
+        py: Python<'_>,
+        name: NameArg,
+        schema: &Bound<'_, PyAny>,
+        replace: bool,
+        droppable: bool,
+        wait: Option<f64>,
+        metadata: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Writer> {
+        let options = options(py, replace, droppable, wait, metadata)?;
+        let schema = schema::of(schema)?;
+        let printed = printed(py, &name)?;
+        let writer = self.ask(py, |client| client.writer(name, &schema, &options))?;
+        Ok(Writer::new(writer, printed))
+    }
+
+    /// Opaque bytes of this size, to be written in place and sealed.
+    ///
+    /// >>> with store.create("raw", 5) as draft:
+    /// ...     memoryview(draft)[:] = b"hello"
+    /// >>> bytes(store.bytes("raw"))
+    /// b'hello'
+    #[pyo3(signature = (
+        name, nbytes, *, replace=false, droppable=false, wait=None, metadata=None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of a Python call")]
+    fn create<'py>(
+        &self,
+        py: Python<'py>,
+        name: NameArg,
+        nbytes: u64,
+        replace: bool,
+        droppable: bool,
+        wait: Option<f64>,
+        metadata: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let options = options(py, replace, droppable, wait, metadata)?;
+        let printed = printed(py, &name)?;
+        let made = self.ask(py, |client| client.create(name, nbytes, &options))?;
+        draft::draft(py, made, printed)
+    }
+
+    /// The sealed table of this name, waiting for it up to `timeout` seconds.
+    ///
+    /// Without a time limit `NotFound` at once; with one `Timeout`, or `WriterGone` as soon as the
+    /// writer that would have sealed it aborts or dies. Nothing is copied.
+    ///
+    /// >>> import pyarrow as pa
+    /// >>> info = store.put("trades", pa.table({"k": [1, 2, 3]}))
+    /// >>> store.get("trades").to_arrow()["k"].to_pylist()
+    /// [1, 2, 3]
+    /// >>> store.get("later", timeout=0.01)
+    /// Traceback (most recent call last):
+    /// sheaf.Timeout: ...
+    #[pyo3(signature = (name, timeout=None))]
+    fn get(&self, py: Python<'_>, name: NameArg, timeout: Option<f64>) -> PyResult<Table> {
+        let limit = limit(py, timeout)?;
+        self.ask(py, |client| self.table(&client.get_timeout(name, limit)?))
+    }
+
+    /// Several tables, waiting for all of them up to `timeout` seconds.
+    #[pyo3(signature = (names, timeout=None))]
+    fn get_many(
+        &self,
+        py: Python<'_>,
+        names: &Bound<'_, PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<Vec<Table>> {
+        let names = names_of(names)?;
+        let limit = limit(py, timeout)?;
+        self.ask(py, |client| {
+            let objects = client.get_many(&names, limit)?;
+            objects.into_iter().map(|object| self.table(&object?)).collect()
+        })
+    }
+
+    /// The sealed bytes of this name as a read-only `memoryview`; a table's are an Arrow IPC file.
+    #[pyo3(signature = (name, timeout=None))]
+    fn bytes<'py>(
+        &self,
+        py: Python<'py>,
+        name: NameArg,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let limit = limit(py, timeout)?;
+        let object = self.ask(py, |client| client.get_timeout(name, limit))?;
+        buffer::memoryview(py, Shown::object(object))
+    }
+
+    /// Views and user metadata of several objects; `None` for what did not come in time, or whose
+    /// writer is gone. For `sheaf.plasma`.
+    fn _bytes_many<'py>(
+        &self,
+        py: Python<'py>,
+        names: &Bound<'py, PyAny>,
+        timeout: f64,
+    ) -> PyResult<Vec<Option<Viewed<'py>>>> {
+        let names = names_of(names)?;
+        let limit = limit(py, Some(timeout))?;
+        let objects = self.ask(py, |client| client.get_many(&names, limit))?;
+        objects.into_iter().map(|object| viewed(py, object)).collect()
+    }
+
+    /// Waits until an object of this name is sealed, without getting it.
+    fn wait(&self, py: Python<'_>, name: NameArg, timeout: f64) -> PyResult<Info> {
+        let limit = limit(py, Some(timeout))?;
+        self.ask(py, |client| client.wait(name, limit)).map(Info::new)
+    }
+
+    /// What the store knows of the object or draft of this name.
+    #[pyo3(signature = (name, *, holders=false))]
+    fn info(&self, py: Python<'_>, name: NameArg, holders: bool) -> PyResult<Info> {
+        self.ask(py, |client| client.info(name, holders)).map(Info::new)
+    }
+
+    /// Every object and draft whose name starts with `prefix`, in order of names.
+    #[pyo3(signature = (prefix=None, *, holders=false))]
+    fn list(&self, py: Python<'_>, prefix: Option<NameArg>, holders: bool) -> PyResult<Vec<Info>> {
+        let prefix = prefix.map_or_else(Vec::new, |prefix| prefix.as_ref().to_vec());
+        let infos = self.ask(py, |client| client.list(prefix, holders))?;
+        Ok(infos.into_iter().map(Info::new).collect())
+    }
+
+    /// Unbinds a name. Who holds the object keeps it.
+    fn delete(&self, py: Python<'_>, name: NameArg) -> PyResult<()> {
+        self.ask(py, |client| client.delete(name))
+    }
+
+    /// Drops droppable objects that nobody holds until `nbytes` are free; returns the bytes freed.
+    fn evict(&self, py: Python<'_>, nbytes: u64) -> PyResult<u64> {
+        self.ask(py, |client| client.evict(nbytes))
+    }
+
+    /// The events of names that start with `prefix`, as they happen.
+    ///
+    /// With `replay` there is a sealed event for each object that is there already.
+    ///
+    /// >>> info = store.put_bytes("a", b"hello")
+    /// >>> with store.watch(replay=True) as events:
+    /// ...     next(events)
+    /// Event(sealed 'a', 5 B)
+    #[pyo3(signature = (prefix=None, *, replay=false))]
+    fn watch(&self, py: Python<'_>, prefix: Option<NameArg>, replay: bool) -> PyResult<Watch> {
+        let prefix = prefix.map_or_else(Vec::new, |prefix| prefix.as_ref().to_vec());
+        let printed = String::from_utf8_lossy(&prefix).into_owned();
+        let watch = self.ask(py, |client| client.watch(prefix, replay))?;
+        Ok(Watch::new(watch, printed))
+    }
+
+    /// The store's counters, and who it is.
+    fn stat<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stat = self.ask(py, Client::stat)?;
+        let told = PyDict::new(py);
+        for (name, value) in stat.fields() {
+            told.set_item(name, value)?;
+        }
+        told.set_item("store_pid", stat.store_pid)?;
+        told.set_item("store_id", &stat.store_id)?;
+        told.set_item("version", &stat.version)?;
+        told.set_item("socket", &stat.socket)?;
+        Ok(told)
+    }
+
+    /// A reference to a name in this store, to be pickled and sent to another process.
+    #[pyo3(name = "ref")]
+    fn reference<'py>(&self, py: Python<'py>, name: NameArg) -> PyResult<Bound<'py, PyAny>> {
+        let name = sheaf_store::Name::new(name).map_err(|error| raise(py, &error))?;
+        let name = crate::args::name_of(py, &name);
+        py.import("sheaf._refs")?.call_method1("Ref", (name, &*self.url))
+    }
+
+    /// Whether there is a sealed object of this name.
+    fn __contains__(&self, py: Python<'_>, name: NameArg) -> PyResult<bool> {
+        self.ask(py, |client| match client.info(name, false) {
+            Ok(info) => Ok(info.state == State::Sealed),
+            Err(error) if error.kind() == Kind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// Lets go of the connection. What was got from it stays valid.
+    fn close(&self, py: Python<'_>) {
+        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner).take();
+        py.detach(|| drop(client));
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(slf: &Bound<'_, Self>, _exception: &Bound<'_, PyAny>) -> PyResult<()> {
+        slf.call_method0("close").map(|_| ())
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let closed = if slf.get().closed() { ", closed" } else { "" };
+        Ok(format!("{}({:?}{closed})", slf.get_type().name()?, slf.get().url))
+    }
+
+    /// A store is pickled as its URL.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (String,))> {
+        Ok((py.import("sheaf")?.getattr("connect")?, (self.url.to_string(),)))
+    }
+}
+
+/// A URL that means the same in every folder.
+fn absolute(url: String) -> String {
+    let path = url.strip_prefix("unix://").or_else(|| url.strip_prefix("unix:")).unwrap_or(&url);
+    if path.is_empty() || path.contains("://") {
+        return url;
+    }
+    match std::path::absolute(path) {
+        Ok(path) => format!("unix:{}", path.display()),
+        Err(_) => url,
+    }
+}
+
+/// A view of an object's bytes, and its user metadata.
+type Viewed<'py> = (Bound<'py, PyAny>, Bound<'py, PyBytes>);
+
+fn viewed(py: Python<'_>, object: Result<Object, Error>) -> PyResult<Option<Viewed<'_>>> {
+    match object {
+        Ok(object) => {
+            let metadata = PyBytes::new(py, &object.info().metadata);
+            Ok(Some((buffer::memoryview(py, Shown::object(object))?, metadata)))
+        }
+        Err(error) => match error.kind() {
+            Kind::NotFound | Kind::Timeout | Kind::WriterGone => Ok(None),
+            _ => Err(raise(py, &error)),
+        },
+    }
+}
+
+fn printed(py: Python<'_>, name: &NameArg) -> PyResult<String> {
+    let name = sheaf_store::Name::new(name).map_err(|error| raise(py, &error))?;
+    name_repr(py, &name)
+}
+
+/// Names from any iterable but a string, which is one name and surely a slip.
+fn names_of(names: &Bound<'_, PyAny>) -> PyResult<Vec<NameArg>> {
+    if names.is_instance_of::<pyo3::types::PyString>() {
+        return Err(PyTypeError::new_err("get_many takes a list of names; get takes one name"));
+    }
+    names.try_iter()?.map(|name| name?.extract()).collect()
+}

@@ -1,0 +1,100 @@
+//! Tables of unknown length: batches as they come.
+
+use arrow_schema::SchemaRef;
+use pyo3::prelude::*;
+use sheaf_store::{Error, TableWriter};
+
+use crate::capsule;
+use crate::errors::{detached, raise};
+use crate::info::Info;
+use crate::schema::Schema;
+use crate::slot::Slot;
+
+/// Writes a table batch by batch; sealed when its `with` ends, aborted on an exception.
+#[pyclass(name = "Writer", module = "sheaf", frozen)]
+pub(crate) struct Writer {
+    writer: Slot<TableWriter>,
+    name: String,
+    schema: SchemaRef,
+}
+
+impl Writer {
+    pub(crate) fn new(writer: TableWriter, name: String) -> Self {
+        let schema = writer.schema().clone();
+        Self { writer: Slot::new(writer), name, schema }
+    }
+
+    fn what(&self) -> String {
+        format!("writer {}", self.name)
+    }
+}
+
+#[pymethods]
+impl Writer {
+    /// Writes the batches of a table, a batch or a stream, each with one copy.
+    fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let batches = capsule::batches(data)?;
+        let mut writer = self.writer.take(py, &self.what())?;
+        let written = py.detach(|| {
+            for batch in batches {
+                writer.write(&batch?)?;
+            }
+            Ok::<_, Error>(())
+        });
+        self.writer.put_back(writer);
+        written.map_err(|error| raise(py, &error))
+    }
+
+    /// Seals the table: every process may now read it.
+    fn seal(&self, py: Python<'_>) -> PyResult<Info> {
+        let writer = self.writer.take(py, &self.what())?;
+        self.writer.end();
+        detached(py, || writer.finish()).map(Info::new)
+    }
+
+    /// Ends the table unsealed: nobody gets it.
+    fn abort(&self, py: Python<'_>) -> PyResult<()> {
+        let writer = self.writer.take(py, &self.what())?;
+        self.writer.end();
+        detached(py, || writer.abort())
+    }
+
+    /// The schema that every batch must have.
+    #[getter]
+    fn schema(&self) -> Schema {
+        Schema::new(self.schema.clone())
+    }
+
+    /// The bytes written so far.
+    #[getter]
+    fn nbytes(&self) -> u64 {
+        self.writer.look(TableWriter::nbytes).unwrap_or(0)
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        kind: &Bound<'_, PyAny>,
+        _value: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        if !self.writer.is_open() {
+            return Ok(());
+        }
+        if kind.is_none() {
+            return self.seal(py).map(|_| ());
+        }
+        // The exception that ended the block is the one to be told.
+        let _ = self.abort(py);
+        Ok(())
+    }
+
+    fn __repr__(&self) -> String {
+        let state = if self.writer.is_open() { "open" } else { "ended" };
+        format!("Writer({}, {state}; {})", self.name, crate::schema::columns(&self.schema))
+    }
+}

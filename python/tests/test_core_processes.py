@@ -1,0 +1,198 @@
+"""Several processes: signals, forks, worker pools, deaths."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import sheaf
+
+TABLE = pa.table({"k": np.arange(300_000)})
+TOTAL = 299_999 * 300_000 // 2
+
+READY = "import sheaf, sys; store = sheaf.connect(sys.argv[1])\nprint('ready', flush=True)\n"
+
+WAITS = {
+    "get": "store.get('never', timeout=600)",
+    "get_many": "store.get_many(['never', 'ever'], timeout=600)",
+    "bytes": "store.bytes('never', timeout=float('inf'))",
+    "wait": "store.wait('never', 600)",
+    "watch": "next(store.watch())",
+    "put": "store.put_bytes('b', bytes(200 << 20), wait=600)",
+    "connect": "sheaf.connect('/nowhere/store.sock', timeout=600)",
+}
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_ctrl_c_interrupts_every_wait(store, run, wait):
+    store.put_bytes("a", bytes(100 << 20))
+    caught = f"try: {wait}\nexcept KeyboardInterrupt: print('caught', store.list() != [])\n"
+    child = run(READY + caught, store.url)
+    assert child.stdout.readline() == "ready\n"
+    time.sleep(0.3)  # Nothing tells that the wait has begun; earlier, the test is only weaker.
+
+    start = time.monotonic()
+    child.send_signal(signal.SIGINT)
+    said, complained = child.communicate(timeout=30)
+
+    # Where the signal came before the `try`, Python itself says what happened.
+    assert said == "caught True\n" or "KeyboardInterrupt" in complained
+    assert time.monotonic() - start < 10
+
+
+def test_a_handler_that_returns_lets_the_wait_go_on(store, run):
+    program = (
+        "import signal; signal.signal(signal.SIGUSR1, lambda *_: print('handled', flush=True))\n"
+        + READY
+        + "print(bytes(store.bytes('later', timeout=60)))"
+    )
+    child = run(program, store.url)
+    child.stdout.readline()
+    child.send_signal(signal.SIGUSR1)
+    assert child.stdout.readline() == "handled\n"
+
+    store.put_bytes("later", b"here")
+
+    assert child.communicate(timeout=30)[0] == "b'here'\n"
+
+
+def test_the_interpreter_is_free_while_a_call_waits(store):
+    import threading
+
+    thread = threading.Thread(target=lambda: store.get("later", timeout=60))
+    thread.start()
+
+    store.put("later", TABLE)  # Would never be reached.
+
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_a_writer_that_is_killed_wakes_its_readers(store, run):
+    child = run(READY + "d = store.create('raw', 100); print('made', flush=True); input()", store.url)
+    for _ in range(2):
+        child.stdout.readline()
+    watch = store.watch()
+
+    import threading
+
+    told = []
+
+    def wait():
+        try:
+            store.bytes("raw", timeout=60)
+        except sheaf.Error as error:
+            told.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    while store.stat()["waits"] == 0:
+        time.sleep(0.01)
+    child.kill()
+    thread.join(30)
+
+    assert [type(error) for error in told] == [sheaf.WriterGone]
+    assert next(watch).kind == "deleted"
+    child.communicate()
+
+
+def test_a_forked_child_uses_the_same_client_and_tables(store):
+    store.put("t", TABLE)
+    table = store.get("t")
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            assert table.to_arrow()["k"].to_numpy().sum() == TOTAL
+            assert store.get("t").num_rows == 300_000
+            store.put_bytes("from the child", b"hello")
+            store.close()  # Does not end its parent's store.
+            status = 0
+        finally:
+            os._exit(status)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+    assert bytes(store.bytes("from the child")) == b"hello"
+    assert len(store.get("t")) == 300_000
+
+
+def test_a_child_that_ends_by_itself_leaves_the_store(store):
+    pid = os.fork()
+    if pid == 0:
+        os.execv("/bin/true", ["true"])
+    os.waitpid(pid, 0)
+
+    assert store.stat()["store_pid"] == store.pid
+
+
+def total(data):
+    """What a worker does with what it is passed."""
+    table = data.get() if isinstance(data, sheaf.Ref) else data
+    return int(table.to_arrow()["k"].to_numpy().sum())
+
+
+def fill(store, name):
+    store.put(name, TABLE)
+    return os.getpid()
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
+def test_workers_are_passed_references(store, method):
+    store.put("t", TABLE)
+    table = store.get("t")
+
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        totals = pool.map(total, [table, store.ref("t"), table, store.ref("t")])
+        writer = pool.apply(fill, (sheaf.connect(store.url), "made"))
+
+    assert totals == [TOTAL] * 4
+    assert writer != os.getpid() and len(store.get("made")) == 300_000
+
+
+def test_the_store_dies_with_its_parent(run):
+    child = run("import sheaf\ns = sheaf.serve(memory='64MiB'); print(s.pid, s.url, flush=True); input()")
+    pid, url = child.stdout.readline().split()
+    sheaf.connect(url)
+
+    child.kill()
+    child.communicate()
+
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and os.path.exists(f"/proc/{pid}"):
+        with open(f"/proc/{pid}/stat") as told:
+            if told.read().split()[2] == "Z":
+                break
+        time.sleep(0.02)
+    with pytest.raises(sheaf.Unavailable):
+        sheaf.connect(url)
+
+
+def test_a_store_that_is_not_closed_ends_with_its_program(run):
+    child = run("import sheaf\ns = sheaf.serve(memory='64MiB'); print(s.url)")
+
+    url = child.communicate(timeout=60)[0].strip()
+
+    assert child.returncode == 0
+    with pytest.raises(sheaf.Unavailable):
+        sheaf.connect(url)
+    assert not os.path.exists(os.path.dirname(url.removeprefix("unix:")))
+
+
+def test_a_store_of_a_thread_that_has_ended_lives_on():
+    import threading
+
+    made = []
+    thread = threading.Thread(target=lambda: made.append(sheaf.serve(memory="64MiB")))
+    thread.start()
+    thread.join()
+
+    time.sleep(0.1)
+    with made[0] as store:
+        assert store.list() == []
