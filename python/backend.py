@@ -1,6 +1,7 @@
 """Builds the wheel: maturin's, with the `sheaf` program in it.
 
-`SHEAF_PROFILE` names another cargo profile than `release` for both.
+`SHEAF_PROFILE` names another cargo profile than `release` for both: `dev`, not `test`, which would
+make the module a program.
 """
 
 import json
@@ -21,20 +22,20 @@ PROFILE = os.environ.get("SHEAF_PROFILE", "release")
 # Read by maturin.
 os.environ.setdefault("MATURIN_PEP517_ARGS", f"--profile {PROFILE}")
 
+# Where maturin takes the wheel's scripts from; it wants the folder whatever it is asked to do.
+SCRIPTS = HERE / "wheel-data" / "scripts"
+SCRIPTS.mkdir(parents=True, exist_ok=True)
+
 
 def _bring_program():
-    """Builds the program and lays it where maturin takes the wheel's scripts from."""
+    """Builds the program and lays it among the scripts."""
     command = ["cargo", "build", "--package", "sheaf", "--profile", PROFILE]
     subprocess.run([*command, "--message-format", "short"], cwd=HERE, check=True)
     metadata = ["cargo", "metadata", "--no-deps", "--format-version", "1"]
     told = subprocess.run(metadata, cwd=HERE, check=True, stdout=subprocess.PIPE).stdout
-
-
-    folder = "debug" if PROFILE in ("dev", "test") else PROFILE
+    folder = "debug" if PROFILE == "dev" else PROFILE
     built = Path(json.loads(told)["target_directory"], folder, "sheaf")
-    scripts = HERE / "wheel-data" / "scripts"
-    scripts.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(built, scripts / "sheaf")
+    shutil.copy2(built, SCRIPTS / "sheaf")
 
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):

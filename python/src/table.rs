@@ -121,7 +121,8 @@ impl Table {
         let pyarrow = slf.py().import("pyarrow")?;
         let readers = pyarrow.getattr("RecordBatchReader")?;
         if readers.hasattr("from_stream")? {
-            return pyarrow.call_method1("table", (slf,));
+            // Not `pyarrow.table`, which imports pandas to see whether this is one of its frames.
+            return readers.call_method1("from_stream", (slf,))?.call_method0("read_all");
         }
         // Before version 15: by the stream's address. The capsule must outlive the call.
         let stream = Self::__arrow_c_stream__(slf, None)?;
