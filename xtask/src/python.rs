@@ -13,6 +13,8 @@ struct Environment {
     packages: &'static [&'static str],
     /// Arguments of pytest.
     tests: &'static [&'static str],
+    /// The first minor version of Python 3 that its packages do not have wheels for.
+    below: u32,
 }
 
 /// The packages that people hand data to and from, as they are now.
@@ -20,6 +22,7 @@ const CURRENT: Environment = Environment {
     name: "current",
     packages: &["pyarrow", "polars", "pandas", "duckdb", "numpy"],
     tests: &["python/tests"],
+    below: u32::MAX,
 };
 
 /// The last pyarrow that has Plasma, for people who move one step at a time.
@@ -27,15 +30,21 @@ const PLASMA: Environment = Environment {
     name: "pyarrow-11",
     packages: &["pyarrow==11.0.0", "numpy<2", "pandas<2.3"],
     tests: &["python/tests/plasma"],
+    below: 12,
 };
 
 /// Builds the wheel, installs it into each environment, and runs the tests there.
 pub(crate) fn tests(count: &mut Count) -> Result<Option<&'static str>, String> {
-    let Some(python) = interpreter() else {
+    let Some(python) = interpreter(u32::MAX) else {
         return Ok(Some("no Python 3.10 or newer with venv is at hand"));
     };
     let wheel = build_wheel(python)?;
     for environment in [CURRENT, PLASMA] {
+        let Some(python) = interpreter(environment.below) else {
+            println!("skipped: {}: this Python is too new for it", environment.name);
+            count.skipped += 1;
+            continue;
+        };
         let program = prepare(python, &environment)?;
         run(pip(&program, &["--force-reinstall", "--no-deps", &wheel.to_string_lossy()]))?;
         let mut test = command(&program, &["-m", "pytest", "-q", "-p", "no:cacheprovider"]);
@@ -45,11 +54,14 @@ pub(crate) fn tests(count: &mut Count) -> Result<Option<&'static str>, String> {
     Ok(None)
 }
 
-fn interpreter() -> Option<&'static str> {
-    let enough = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))";
+/// A Python 3.10 or newer, older than this minor version, that can make environments.
+fn interpreter(below: u32) -> Option<&'static str> {
+    let suits = format!(
+        "import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, {below}))"
+    );
     ["python3", "python3.13", "python3.12", "python3.11", "python3.10"]
         .into_iter()
-        .find(|python| works(command(python, &["-c", enough])))
+        .find(|python| works(command(python, &["-c", &suits])))
 }
 
 fn folder() -> PathBuf {
@@ -58,7 +70,8 @@ fn folder() -> PathBuf {
 
 /// The wheel, in the profile of the tests, so that nothing is compiled twice.
 fn build_wheel(python: &str) -> Result<PathBuf, String> {
-    let tools = Environment { name: "build", packages: &["maturin>=1.9,<2"], tests: &[] };
+    let tools =
+        Environment { name: "build", packages: &["maturin>=1.9,<2"], tests: &[], below: u32::MAX };
     let program = prepare(python, &tools)?;
     let wheels = folder().join("wheels");
     let _ = std::fs::remove_dir_all(&wheels);
