@@ -17,10 +17,11 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::ConnectOptions;
 use super::maps::Maps;
+use super::patience::Patience;
 use crate::error::{Error, Kind, Result};
 use crate::fork::{self, Uninherited};
 use crate::index::Reader;
@@ -116,6 +117,7 @@ pub(super) struct Link {
     sending: Mutex<Vec<u8>>,
     releases: Mutex<Vec<Released>>,
     reader: Mutex<Incoming>,
+    patience: Patience,
     inbox: Mutex<Inbox>,
     arrived: Condvar,
 }
@@ -183,6 +185,7 @@ impl Link {
             sending: Mutex::default(),
             releases: Mutex::default(),
             reader: Mutex::default(),
+            patience: Patience::new(),
             inbox: Mutex::default(),
             arrived: Condvar::new(),
         };
@@ -419,7 +422,10 @@ impl Link {
             let missing = frame::missing(&reader.received).map_err(|_| self.lost(None))?;
             let most = missing.clamp(FIRST_READ_BYTES, READ_BYTES);
             let Incoming { received, descriptors } = &mut *reader;
-            match socket::receive(&self.socket, most, received, descriptors, RecvFlags::empty()) {
+            let received = self.patience.first_look(|flags| {
+                socket::receive(&self.socket, most, received, descriptors, flags)
+            });
+            match received {
                 Ok(0) => return Err(self.lost(None)),
                 Ok(_) => {}
                 Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => return Ok(None),

@@ -18,6 +18,7 @@ mod link;
 mod lookup;
 mod maps;
 mod object;
+mod patience;
 mod put;
 mod stat;
 mod watch;

@@ -28,7 +28,7 @@ mod write_map;
 
 pub use buffer::{aligned, buffer, typed_mut};
 pub use memfd::Memfd;
-pub use prepare::prepare;
+pub use prepare::{Threads, prepare};
 pub use probe::{HugePages, Probe};
 pub use read_map::ReadMap;
 pub use seals::{Expect, Outcome};

@@ -17,7 +17,7 @@
 //! zeroes lie in the cache, gained nothing over preparing all first (both 3 to 4 GB/s).
 
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
@@ -28,16 +28,42 @@ use super::place::Place;
 use super::{HUGE_PAGE_BYTES, Memfd, Probe, fill, seals};
 
 /// One call to the kernel.
-const CHUNK_BYTES: u64 = 32 << 20;
+const CHUNK_BYTES: u64 = 8 << 20;
+
+/// Only requests of this size or more are compared with what the machine has, in bytes.
+const LARGE_BYTES: u64 = 32 << 20;
+
+/// How many threads may prepare at once: can be raised while they do, when somebody begins to wait
+/// for what was prepared in the background.
+#[derive(Debug)]
+pub struct Threads(AtomicUsize);
+
+impl Threads {
+    /// This many, and at least one.
+    #[must_use]
+    pub fn new(count: usize) -> Self {
+        Self(AtomicUsize::new(count.max(1)))
+    }
+
+    /// From the next chunk on, at least this many.
+    pub fn raise(&self, count: usize) {
+        // Relaxed: a number that orders nothing else.
+        self.0.fetch_max(count, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// Backs bytes `[from, to)` of the container with memory, in huge pages where the machine can,
-/// with `threads` threads at once. What is backed already keeps its bytes, the rest is zero. No
-/// mapping stays behind.
+/// with as many threads as `threads` says. What is backed already keeps its bytes, the rest is
+/// zero. No mapping stays behind.
 ///
 /// # Errors
 /// [`Kind::Full`] if the machine or the store's control group is out of memory;
 /// [`Kind::Invalid`] for a range that is empty or past the container's end.
-pub fn prepare(memfd: &Memfd, from: u64, to: u64, threads: usize, probe: &Probe) -> Result<()> {
+pub fn prepare(memfd: &Memfd, from: u64, to: u64, threads: &Threads, probe: &Probe) -> Result<()> {
     if from >= to || to > memfd.bytes() {
         let has = human_bytes(memfd.bytes());
         return Err(Error::new(
@@ -47,7 +73,7 @@ pub fn prepare(memfd: &Memfd, from: u64, to: u64, threads: usize, probe: &Probe)
     }
     // Past what the machine has, the kernel ends a process of its choice instead of failing. Only
     // large requests are worth the look.
-    let large = to - from >= CHUNK_BYTES;
+    let large = to - from >= LARGE_BYTES;
     if large && available_bytes().is_some_and(|available| to - from > available) {
         return Err(out_of_memory(to - from, Errno::NOMEM));
     }
@@ -56,12 +82,19 @@ pub fn prepare(memfd: &Memfd, from: u64, to: u64, threads: usize, probe: &Probe)
     let place = Place::writable(memfd.as_fd(), base, len)?;
 
     let work = Work { place: &place, next: AtomicU64::new(from - base), end: to - base, probe };
-    let helpers = threads.saturating_sub(1).min(((to - from) / CHUNK_BYTES) as usize);
     let done = std::thread::scope(|scope| {
-        let helpers: Vec<_> = (0..helpers)
-            .map_while(|_| std::thread::Builder::new().spawn_scoped(scope, || work.run()).ok())
-            .collect();
-        let mine = work.run();
+        let mut helpers = Vec::new();
+        let mine = loop {
+            if helpers.len() + 1 < threads.get() && work.has_more_than(helpers.len() + 1) {
+                let helper = std::thread::Builder::new().spawn_scoped(scope, || work.run());
+                helpers.extend(helper);
+            }
+            match work.step() {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(errno) => break Err(errno),
+            }
+        };
         helpers
             .into_iter()
             .fold(mine, |done, helper| done.and(helper.join().unwrap_or(Err(Errno::IO))))
@@ -83,19 +116,30 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// Chunk after chunk, to the end.
     fn run(&self) -> Result<(), Errno> {
-        loop {
-            // Relaxed: the counter hands out ranges and orders nothing else.
-            let taken = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |at| {
-                (at < self.end).then(|| self.after(at))
-            });
-            let Ok(from) = taken else { return Ok(()) };
-            let to = self.after(from);
-            if let Err(errno) = fill::fill(self.place, from as usize, to as usize, self.probe) {
-                self.next.store(self.end, Ordering::Relaxed); // The others need not go on.
-                return Err(errno);
-            }
-        }
+        while self.step()? {}
+        Ok(())
+    }
+
+    /// The next chunk; false when there is none.
+    fn step(&self) -> Result<bool, Errno> {
+        // Relaxed: the counter hands out ranges and orders nothing else.
+        let taken = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |at| {
+            (at < self.end).then(|| self.after(at))
+        });
+        let Ok(from) = taken else { return Ok(false) };
+        let to = self.after(from);
+        fill::fill(self.place, from as usize, to as usize, self.probe).inspect_err(|_| {
+            self.next.store(self.end, Ordering::Relaxed); // The others need not go on.
+        })?;
+        Ok(true)
+    }
+
+    /// Whether each of so many threads, and one more, finds a chunk.
+    fn has_more_than(&self, threads: usize) -> bool {
+        let left = self.end.saturating_sub(self.next.load(Ordering::Relaxed));
+        left > threads as u64 * CHUNK_BYTES
     }
 
     /// The end of the chunk at `at`: chunks end at multiples of their size.
@@ -173,7 +217,7 @@ mod tests {
             for threads in [0, 1, 2, 9] {
                 let memfd = Memfd::create("ways", 96 * MIB).unwrap();
 
-                prepare(&memfd, 2 * MIB, 70 * MIB, threads, &probe).unwrap();
+                prepare(&memfd, 2 * MIB, 70 * MIB, &Threads::new(threads), &probe).unwrap();
 
                 assert_eq!(memfd.resident_bytes().unwrap(), 68 * MIB, "{probe} {threads}");
             }
@@ -186,7 +230,7 @@ mod tests {
         rustix::io::pwrite(&memfd, b"kept", 5 * MIB + 7).unwrap();
 
         for probe in [small_pages(false), small_pages(true), Probe::get().clone()] {
-            prepare(&memfd, 1, 8 * MIB, 2, &probe).unwrap();
+            prepare(&memfd, 1, 8 * MIB, &Threads::new(2), &probe).unwrap();
         }
 
         let mut bytes = [0; 4];
@@ -212,7 +256,7 @@ mod tests {
     fn nothing_stays_mapped_that_would_keep_the_seal_away() {
         for probe in [small_pages(true), Probe::get().clone()] {
             let memfd = Memfd::create("gone", 4 * MIB).unwrap();
-            prepare(&memfd, 0, 4 * MIB, 2, &probe).unwrap();
+            prepare(&memfd, 0, 4 * MIB, &Threads::new(2), &probe).unwrap();
 
             assert_eq!(memfd.seal().unwrap(), super::super::Outcome::Sealed);
         }
@@ -223,7 +267,7 @@ mod tests {
         let memfd = Memfd::create("range", 4 * MIB).unwrap();
 
         for (from, to) in [(0, 0), (5, 4), (0, 4 * MIB + 1), (u64::MAX, u64::MAX), (0, u64::MAX)] {
-            let error = prepare(&memfd, from, to, 1, Probe::get()).unwrap_err();
+            let error = prepare(&memfd, from, to, &Threads::new(1), Probe::get()).unwrap_err();
             assert_eq!(error.kind(), Kind::Invalid, "{from} {to}");
         }
     }
@@ -235,7 +279,7 @@ mod tests {
         rustix::fs::ftruncate(&writer, 4096).unwrap();
 
         for probe in [small_pages(true), Probe::get().clone()] {
-            let error = prepare(&memfd, 0, 8 * MIB, 1, &probe).unwrap_err();
+            let error = prepare(&memfd, 0, 8 * MIB, &Threads::new(1), &probe).unwrap_err();
             assert_eq!(error.kind(), Kind::Invalid, "{error}");
         }
     }
@@ -245,7 +289,7 @@ mod tests {
         let bytes = 1 << 46;
         let memfd = Memfd::create("vast", bytes).unwrap();
 
-        let error = prepare(&memfd, 0, bytes, 1, Probe::get()).unwrap_err();
+        let error = prepare(&memfd, 0, bytes, &Threads::new(1), Probe::get()).unwrap_err();
 
         assert_eq!(error.kind(), Kind::Full);
         assert!(error.message().contains("64 TiB"), "{error}");

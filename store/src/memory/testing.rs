@@ -5,14 +5,14 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Expect, Memfd, Outcome, Probe, ReadMap, WriteMap, prepare};
+use super::{Expect, Memfd, Outcome, Probe, ReadMap, Threads, WriteMap, prepare};
 
 pub(super) const MIB: u64 = 1 << 20;
 
 /// A container of `bytes` bytes, all backed.
 pub(super) fn prepared(bytes: u64) -> Memfd {
     let memfd = Memfd::create("sheaf-test", bytes).unwrap();
-    prepare(&memfd, 0, bytes, 1, Probe::get()).unwrap();
+    prepare(&memfd, 0, bytes, &Threads::new(1), Probe::get()).unwrap();
     memfd
 }
 

@@ -179,7 +179,7 @@ fn check_len(fd: &OwnedFd, len: usize) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Forked, MIB, pattern, prepared, quiet, read};
-    use super::super::{Memfd, Outcome, Probe, prepare};
+    use super::super::{Memfd, Outcome, Probe, Threads, prepare};
     use super::*;
 
     fn writer(memfd: &Memfd) -> WriteMap {
@@ -238,7 +238,7 @@ mod tests {
         for bytes in [3 * MIB, 40 * MIB + 1, MIB, 9 * MIB] {
             let old = memfd.bytes();
             memfd.resize(bytes.max(old)).unwrap();
-            prepare(&memfd, 0, bytes, 1, Probe::get()).unwrap();
+            prepare(&memfd, 0, bytes, &Threads::new(1), Probe::get()).unwrap();
             map.remap(bytes as usize).unwrap();
             memfd.resize(bytes).unwrap();
 

@@ -64,14 +64,12 @@ impl Room {
             return Placement::Small;
         }
         let pooled = self.pool.best(charge).and_then(|entry| self.pool.take(entry.container));
-        self.remember_large(bytes);
+        let ready = pooled.is_some_and(|entry| entry.ready && entry.bytes >= bytes);
+        self.remember_large(bytes, ready);
         let (container, source) = match pooled {
             Some(entry) => {
                 // Back to free for an instant: `recharge` takes the exact charge from there.
                 self.budget.shift(Part::Pool, Part::Free, entry.bytes);
-                if entry.ready && entry.bytes >= bytes {
-                    self.begin_quiet(bytes);
-                }
                 (entry.container, Source::Pool { bytes: entry.bytes })
             }
             None => (self.next_container(), Source::Fresh),

@@ -7,7 +7,9 @@
 //!
 //! Preparing takes as much of the memory's bandwidth as copying does, so it waits while a writer
 //! copies into what was ready: the store catches up after the seal. (Put of 1 GiB, one thread, in
-//! memcpys of the same bytes: 0.5 with both at once, 0.9 one after the other.)
+//! memcpys of the same bytes: 0.5 with both at once, 0.9 one after the other.) Writers that come
+//! without a pause find nothing ready, and would wait for a store that waits for them: while that
+//! lasts, memory is prepared beside the copying.
 
 use std::collections::VecDeque;
 
@@ -35,6 +37,10 @@ const LEAST_BYTES: u64 = MIB;
 /// What a writer copies at least in a millisecond: that long, and not for ever, it is left alone.
 const COPIED_BYTES_PER_MS: u64 = 2 * MIB;
 
+/// For so long after a create that found nothing ready, creates are taken to come without a pause,
+/// in milliseconds.
+const HUNGRY_MS: u64 = 1000;
+
 /// One prepared container.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Prepared {
@@ -60,6 +66,8 @@ pub(super) struct Pool {
     paused: bool,
     /// Until when a writer is taken to copy into a container that was ready, in Unix milliseconds.
     quiet_until_ms: u64,
+    /// Until when creates are taken to come faster than memory is prepared, in Unix milliseconds.
+    hungry_until_ms: u64,
 }
 
 /// What creates of about this size have in common: the largest of them, in bytes.
@@ -211,14 +219,19 @@ impl Room {
         }
     }
 
-    /// Notes that a large draft of this size was created.
-    pub(super) fn remember_large(&mut self, bytes: u64) {
+    /// Notes that a large draft of this size was created, and whether its memory was ready.
+    ///
+    /// If it was, a writer begins to copy into it, and nothing is prepared meanwhile; unless
+    /// creates come faster than memory does: then both go on at once, and no core is idle.
+    pub(super) fn remember_large(&mut self, bytes: u64, ready: bool) {
+        let came_before = !self.pool.is_idle(self.now_ms);
         self.pool.remember(bytes, self.now_ms);
-    }
-
-    /// A writer begins to copy into a container that was ready: nothing is prepared meanwhile.
-    pub(super) fn begin_quiet(&mut self, bytes: u64) {
-        self.pool.quiet_until_ms = self.now_ms.saturating_add(1 + bytes / COPIED_BYTES_PER_MS);
+        if !ready {
+            let hungry_ms = if came_before { HUNGRY_MS } else { 0 };
+            self.pool.hungry_until_ms = self.now_ms.saturating_add(hungry_ms);
+        } else if self.pool.hungry_until_ms <= self.now_ms {
+            self.pool.quiet_until_ms = self.now_ms.saturating_add(1 + bytes / COPIED_BYTES_PER_MS);
+        }
     }
 
     /// A large draft was sealed or ended.

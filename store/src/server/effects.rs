@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::keeper::{Books, Guest, Keeper};
+use super::preparing;
 use super::routes::Route;
 use super::vault::{Entry, Lend, Vault};
 use crate::error::{Error, Kind, Result};
@@ -122,10 +123,13 @@ impl Keeper {
 
     /// Hands a draft its memory, now or when it is prepared.
     pub(super) fn lend(self: &Arc<Self>, books: &mut Books, lend: Lend) {
-        if let Some(Entry::Busy { lend: waiting, .. }) =
+        if let Some(Entry::Busy { lend: waiting, threads, .. }) =
             books.vault.entries.get_mut(&lend.container)
         {
-            // The pool is still preparing it; who prepares it hands it on.
+            // The pool is still preparing it; who prepares it hands it on, and hurries.
+            if let Some(threads) = threads {
+                threads.raise(preparing::most_threads());
+            }
             let overtaken = waiting.replace(lend);
             if let Some(old) = overtaken
                 && let Some(guest) = books.guests.get(&old.client)

@@ -21,6 +21,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 
+use super::awake::Awake;
 use super::outbox::Outbox;
 use super::routes::{Route, Routes};
 use super::sealing::SEALS_PER_CLIENT;
@@ -79,6 +80,7 @@ impl Books {
 pub(super) struct Keeper {
     books: Mutex<Books>,
     pub(super) jobs: Handle,
+    pub(super) awake: Awake,
     clock: Clock,
     clock_changed: Notify,
     draining: AtomicBool,
@@ -128,6 +130,7 @@ impl Keeper {
         let keeper = Arc::new(Self {
             books: Mutex::new(books),
             jobs,
+            awake: Awake::new(),
             clock: Clock::new(),
             clock_changed: Notify::new(),
             draining: AtomicBool::new(false),

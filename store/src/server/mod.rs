@@ -6,6 +6,7 @@
 //!                             └────── jobs ──────┘   (prepare, seal, check, give back)
 //! ```
 
+mod awake;
 mod connection;
 mod crowd;
 mod effects;
@@ -171,6 +172,8 @@ async fn run(
     let socket = UnixListener::from_std(socket).map_err::<Error, _>(internal)?;
     let keeper = Keeper::new(options.config(), tokio::runtime::Handle::current())?;
     let clock = tokio::spawn(keeper.clone().run_clock());
+    let awake = keeper.clone();
+    let awake = tokio::spawn(async move { awake.awake.run().await });
     tokio::select! {
         () = accept(&socket, &keeper) => {}
         () = stop => {}
@@ -187,6 +190,7 @@ async fn run(
     let _ = tokio::time::timeout(options.drain, drained).await;
     keeper.close();
     clock.abort();
+    awake.abort();
     // The connections send what is queued and end; their tasks end with the runtime at the latest.
     tokio::time::sleep(Duration::from_millis(20)).await;
     Ok(())

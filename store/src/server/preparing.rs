@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::keeper::{Books, Keeper};
 use super::vault::{Entry, Lend};
 use crate::error::{Error, Kind, Result};
-use crate::memory::{self, HUGE_PAGE_BYTES, Memfd, Probe};
+use crate::memory::{self, HUGE_PAGE_BYTES, Memfd, Probe, Threads};
 use crate::room::ContainerId;
 
 impl Keeper {
@@ -16,11 +16,11 @@ impl Keeper {
         lend: Lend,
         have: Option<Memfd>,
     ) {
-        let entry = Entry::Busy { lend: None, ended: false };
-        books.vault.entries.insert(lend.container, entry);
+        let threads = Arc::new(Threads::new(most_threads()));
+        books.vault.entries.insert(lend.container, Entry::preparing(&threads));
         let keeper = self.clone();
         self.jobs.spawn_blocking(move || {
-            let prepared = extend(have, lend.bytes, threads());
+            let prepared = extend(have, lend.bytes, &threads);
             let mut books = keeper.lock();
             keeper.finish_preparing(&mut books, lend, prepared);
             keeper.settle(&mut books);
@@ -35,7 +35,7 @@ impl Keeper {
     ) {
         let container = lend.container;
         let (next, ended) = match books.vault.entries.remove(&container) {
-            Some(Entry::Busy { lend, ended }) => (lend, ended),
+            Some(Entry::Busy { lend, ended, .. }) => (lend, ended),
             _ => (None, false),
         };
         if let Some(memfd) = memfd {
@@ -66,12 +66,13 @@ impl Keeper {
             return;
         }
         while let Some((container, bytes)) = books.room.pool_want(self.now_ms()) {
-            let entry = Entry::Busy { lend: None, ended: false };
-            books.vault.entries.insert(container, entry);
+            // One thread: the machine's other cores belong to those who use the data. Who comes to
+            // wait for it raises that.
+            let threads = Arc::new(Threads::new(1));
+            books.vault.entries.insert(container, Entry::preparing(&threads));
             let keeper = self.clone();
             self.jobs.spawn_blocking(move || {
-                // One thread: the machine's other cores belong to those who use the data.
-                let prepared = extend(None, bytes, 1);
+                let prepared = extend(None, bytes, &threads);
                 let mut books = keeper.lock();
                 keeper.finish_pooling(&mut books, container, prepared);
                 keeper.settle(&mut books);
@@ -86,7 +87,7 @@ impl Keeper {
         prepared: Prepared,
     ) {
         let (lend, ended) = match books.vault.entries.get_mut(&container) {
-            Some(Entry::Busy { lend, ended }) => (lend.take(), *ended),
+            Some(Entry::Busy { lend, ended, .. }) => (lend.take(), *ended),
             _ => (None, false),
         };
         let Some(lend) = lend else {
@@ -131,7 +132,8 @@ impl Keeper {
     }
 }
 
-fn threads() -> usize {
+/// The threads that prepare what somebody waits for.
+pub(super) fn most_threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(8)
 }
 
@@ -147,13 +149,13 @@ fn draft_ended() -> Error {
 
 /// A memfd of this size, all of it prepared; begins with what there is, and keeps that whatever
 /// happens, since its writer may have it mapped.
-fn extend(have: Option<Memfd>, bytes: u64, threads: usize) -> Prepared {
+fn extend(have: Option<Memfd>, bytes: u64, threads: &Threads) -> Prepared {
     let mut memfd = have;
     let outcome = extend_to(&mut memfd, bytes, threads);
     Prepared { memfd, outcome }
 }
 
-fn extend_to(memfd: &mut Option<Memfd>, bytes: u64, threads: usize) -> Result<()> {
+fn extend_to(memfd: &mut Option<Memfd>, bytes: u64, threads: &Threads) -> Result<()> {
     // In whole huge pages: cutting one afterwards costs less than filling its tail page by page.
     let whole = bytes.next_multiple_of(HUGE_PAGE_BYTES);
     let end = if whole - bytes <= HUGE_PAGE_BYTES / 2 { whole } else { bytes };

@@ -33,6 +33,7 @@ const LIST_ITEMS: usize = 1000;
 impl Keeper {
     /// Handles one frame of a client.
     pub(super) fn handle(self: &Arc<Self>, session: &Session, frame: Frame) {
+        self.awake.note();
         let id = frame.id;
         let outcome = Request::take(frame.code, frame.body)
             .and_then(|request| self.dispatch(session, id, request));

@@ -10,9 +10,10 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use crate::index::{HEADER_BYTES, Header, Location};
-use crate::memory::{Memfd, Segment};
+use crate::memory::{Memfd, Segment, Threads};
 use crate::room::{ClientId, ContainerId, ObjectId};
 
 /// Descriptors that are spent on the next readers of what was sealed last.
@@ -31,8 +32,9 @@ pub(super) struct Lend {
 
 /// The memory of one container.
 pub(super) enum Entry {
-    /// A job has it. `lend` is who gets it when it is ready; `ended` that nobody wants it.
-    Busy { lend: Option<Lend>, ended: bool },
+    /// A job has it. `lend` is who gets it when it is ready; `ended` that nobody wants it;
+    /// `threads` how many prepare it, if that is what the job does.
+    Busy { lend: Option<Lend>, ended: bool, threads: Option<Arc<Threads>> },
     /// A large object, a draft of one, or a prepared container of the pool.
     Large(Memfd),
     /// A segment of small objects.
@@ -40,6 +42,11 @@ pub(super) enum Entry {
 }
 
 impl Entry {
+    /// A job that prepares memory with so many threads has it.
+    pub(super) fn preparing(threads: &Arc<Threads>) -> Self {
+        Self::Busy { lend: None, ended: false, threads: Some(threads.clone()) }
+    }
+
     /// Whether someone outside the store can still see it, as far as the kernel tells.
     pub(super) fn is_held(&self) -> bool {
         match self {
@@ -113,7 +120,7 @@ impl Vault {
         if !matches!(entry, Entry::Large(_)) {
             return None;
         }
-        match std::mem::replace(entry, Entry::Busy { lend: None, ended: false }) {
+        match std::mem::replace(entry, Entry::Busy { lend: None, ended: false, threads: None }) {
             Entry::Large(memfd) => Some(memfd),
             _ => None,
         }
