@@ -30,6 +30,8 @@ WORKLOADS = "memcpy sum compute put-fresh put-recycled sustained computed get".s
 FIRST = ["memcpy", "put-fresh"]
 FULL = {"sizes": "128000000,1073741824", "repeats": 5, "readers": 3, "churn": 1, "small": 1}
 QUICK = {"sizes": "8000000,33554432", "repeats": 2, "readers": 1, "churn": 1, "small": 1}
+#: What is touched before each peer starts: more than its server may take.
+WARM_BYTES = 8 << 30
 WORKERS = {"count": 100, "bytes": 1 << 30}
 
 ROWS = [
@@ -88,6 +90,7 @@ def main() -> None:
             if arguments.only in ("small", "workers"):
                 continue
             print(f"round {number + 1} of {rounds}: {peer}", file=sys.stderr)
+            programs.warm_host(WARM_BYTES)
             command = [pythons[peer], str(HERE / "peer.py"), peer]
             header, *results[peer] = peers.run(command, options)
             versions[peer] = header["version"]
