@@ -48,7 +48,7 @@ def main() -> None:
         producer.join()
 
         # %% What they found, and that it is the whole table.
-        counts = sum(count for _, count in shares)
+        counts = np.sum([count for _, count in shares], axis=0)
         table = store.get("walk")
         values = table.to_arrow()["value"].to_numpy()
         assert (counts == np.histogram(values, BINS)[0]).all()

@@ -17,10 +17,10 @@ struct Environment {
     below: u32,
 }
 
-/// The packages that people hand data to and from, as they are now.
+/// The packages that people hand data to and from, as they are now, and what checks types.
 const CURRENT: Environment = Environment {
     name: "current",
-    packages: &["pyarrow", "polars", "pandas", "duckdb", "numpy"],
+    packages: &["pyarrow", "polars", "pandas", "duckdb", "numpy", "mypy"],
     tests: &["python/tests"],
     below: u32::MAX,
 };

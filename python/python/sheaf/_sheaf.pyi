@@ -11,7 +11,7 @@ import pandas as pd  # type: ignore[import-untyped, unused-ignore]
 import polars as pl
 import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
 from typing_extensions import Buffer as SupportsBuffer
-from typing_extensions import CapsuleType, Self
+from typing_extensions import CapsuleType, Self, disjoint_base
 
 from sheaf import Draft, Ref
 
@@ -34,6 +34,7 @@ __version__: str
 def default_url() -> str:
     """The URL of the store when none is named."""
 
+@disjoint_base
 class Store:
     """A store on this machine."""
 
@@ -280,6 +281,7 @@ class Watch:
     def __enter__(self) -> Self: ...
     def __exit__(self, *_exception: object) -> None: ...
 
+@disjoint_base
 class Buffer:
     """Memory of a store, for memoryview and whatever else reads buffers."""
 
