@@ -7,12 +7,16 @@ use std::fs::File;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use pyo3::exceptions::{PyOSError, PyRuntimeError};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 
 use crate::args::limit;
+use crate::interrupt;
+
+/// How long a wait lasts before it is asked whether to go on.
+const ASKING: Duration = Duration::from_millis(50);
 
 /// How it ended, once it has: its exit status, or minus the signal.
 #[derive(Default)]
@@ -24,6 +28,12 @@ struct End {
 impl End {
     fn status(&self) -> MutexGuard<'_, Option<i32>> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits that long at most; whether it has ended.
+    fn wait(&self, limit: Duration) -> bool {
+        let waited = self.told.wait_timeout_while(self.status(), limit, |status| status.is_none());
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_some()
     }
 }
 
@@ -83,16 +93,26 @@ impl Child {
         }
     }
 
-    /// Waits until it has ended; whether it has.
+    /// Waits until it has ended; whether it has. Ctrl-C ends the wait.
     fn wait(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
         let limit = limit(py, Some(timeout))?.min(Duration::from_secs(1 << 30));
-        Ok(py.detach(|| {
-            let waited = self
-                .end
-                .told
-                .wait_timeout_while(self.end.status(), limit, |status| status.is_none());
-            waited.unwrap_or_else(PoisonError::into_inner).0.is_some()
-        }))
+        let has_ended = py.detach(|| {
+            let give_up = Instant::now() + limit;
+            loop {
+                let left = give_up.saturating_duration_since(Instant::now());
+                if self.end.wait(left.min(ASKING)) {
+                    return Some(true);
+                }
+                if interrupt::asked() {
+                    return None;
+                }
+                if left <= ASKING {
+                    return Some(false);
+                }
+            }
+        });
+        has_ended
+            .ok_or_else(|| interrupt::take().unwrap_or_else(|| PyKeyboardInterrupt::new_err(())))
     }
 
     fn __repr__(&self) -> String {

@@ -42,9 +42,9 @@ pub(crate) fn take() -> Option<PyErr> {
 
 /// Waits, and waits no longer once `closed` is set.
 pub(crate) fn until_closed<T>(closed: &Arc<AtomicBool>, wait: impl FnOnce() -> T) -> T {
-    CLOSED.set(Some(closed.clone()));
+    let before = CLOSED.replace(Some(closed.clone()));
     let outcome = wait();
-    CLOSED.set(None);
+    CLOSED.set(before);
     outcome
 }
 

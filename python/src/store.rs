@@ -1,5 +1,6 @@
 //! The store: what a program calls.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,16 +31,19 @@ use crate::{capsule, draft, interrupt, schema};
 #[pyclass(name = "Store", module = "sheaf", frozen, subclass, weakref)]
 pub(crate) struct Store {
     client: Mutex<Option<Client>>,
+    /// Ends the waits of the threads that are in a call when it is closed.
+    closed: Arc<AtomicBool>,
     url: Arc<str>,
 }
 
 impl Store {
     fn client(&self, py: Python<'_>) -> PyResult<Client> {
         let client = self.client.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        client.ok_or_else(|| {
-            let message = format!("this store is closed: connect to {} again", self.url);
-            raise(py, &invalid(message))
-        })
+        client.ok_or_else(|| self.is_closed(py))
+    }
+
+    fn is_closed(&self, py: Python<'_>) -> PyErr {
+        raise(py, &invalid(format!("this store is closed: connect to {} again", self.url)))
     }
 
     /// Asks the store, with the interpreter free.
@@ -49,7 +53,13 @@ impl Store {
         ask: impl FnOnce(&Client) -> Result<T, Error> + Send,
     ) -> PyResult<T> {
         let client = self.client(py)?;
-        detached(py, || ask(&client))
+        let asked = py.detach(|| interrupt::until_closed(&self.closed, || ask(&client)));
+        asked.map_err(|error| match error.kind() {
+            Kind::Interrupted if self.closed.load(Ordering::Relaxed) => {
+                interrupt::take().unwrap_or_else(|| self.is_closed(py))
+            }
+            _ => raise(py, &error),
+        })
     }
 
     fn table(&self, object: &Object) -> Result<Table, Error> {
@@ -81,7 +91,7 @@ impl Store {
         };
         let client = detached(py, || sheaf_store::connect_with(&url, &options))?;
         let url = format!("unix:{}", client.socket().display()).into();
-        Ok(Self { client: Mutex::new(Some(client)), url })
+        Ok(Self { client: Mutex::new(Some(client)), closed: Arc::default(), url })
     }
 
     /// The store's URL.
@@ -99,7 +109,7 @@ impl Store {
     /// Whether it was closed.
     #[getter]
     fn closed(&self) -> bool {
-        self.client.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// Puts a table: one copy, then every process can map it.
@@ -139,7 +149,12 @@ impl Store {
         .map(Info::new)
     }
 
-    /// Puts opaque bytes.
+    /// Puts opaque bytes: whatever has a buffer, such as bytes, a memoryview or a numpy array.
+    ///
+    /// The keywords are those of `put`.
+    ///
+    /// >>> store.put_bytes("note", b"hello", droppable=True)
+    /// Info('note': sealed bytes, 5 B, droppable)
     #[pyo3(signature = (
         name, data, *, replace=false, droppable=false, wait=None, metadata=None
     ))]
@@ -270,7 +285,14 @@ impl Store {
         self.ask(py, |client| self.table(&client.get_timeout(name, limit)?))
     }
 
-    /// Several tables, waiting for all of them up to `timeout` seconds.
+    /// Several tables, waiting for all of them up to `timeout` seconds; raises as `get` does for
+    /// the first that does not come.
+    ///
+    /// >>> import pyarrow as pa
+    /// >>> for name in ("a", "b"):
+    /// ...     info = store.put(name, pa.table({"k": [1, 2, 3]}))
+    /// >>> [len(table) for table in store.get_many(["a", "b"], timeout=1)]
+    /// [3, 3]
     #[pyo3(signature = (names, timeout=None))]
     fn get_many(
         &self,
@@ -287,6 +309,12 @@ impl Store {
     }
 
     /// The sealed bytes of this name as a read-only `memoryview`; a table's are an Arrow IPC file.
+    ///
+    /// Waits and raises as `get` does.
+    ///
+    /// >>> info = store.put_bytes("note", b"hello")
+    /// >>> store.bytes("note")[0] == ord("h")
+    /// True
     #[pyo3(signature = (name, timeout=None))]
     fn bytes<'py>(
         &self,
@@ -314,18 +342,34 @@ impl Store {
     }
 
     /// Waits until an object of this name is sealed, without getting it.
+    ///
+    /// >>> import threading
+    /// >>> threading.Timer(0.01, store.put_bytes, ["later", b"hello"]).start()
+    /// >>> store.wait("later", timeout=10)
+    /// Info('later': sealed bytes, 5 B)
     fn wait(&self, py: Python<'_>, name: NameArg, timeout: f64) -> PyResult<Info> {
         let limit = limit(py, Some(timeout))?;
         self.ask(py, |client| client.wait(name, limit)).map(Info::new)
     }
 
-    /// What the store knows of the object or draft of this name.
+    /// What the store knows of the object or draft of this name; with `holders`, which processes
+    /// hold it or write it.
+    ///
+    /// >>> info = store.put_bytes("note", b"hello")
+    /// >>> store.info("note", holders=True).holders
+    /// []
     #[pyo3(signature = (name, *, holders=false))]
     fn info(&self, py: Python<'_>, name: NameArg, holders: bool) -> PyResult<Info> {
         self.ask(py, |client| client.info(name, holders)).map(Info::new)
     }
 
-    /// Every object and draft whose name starts with `prefix`, in order of names.
+    /// Every object and draft whose name starts with `prefix`, in order of names; with `holders`
+    /// also what has no name any more and is still held.
+    ///
+    /// >>> for name in ("trades/2", "trades/1", "quotes"):
+    /// ...     info = store.put_bytes(name, b"hello")
+    /// >>> [info.name for info in store.list("trades/")]
+    /// ['trades/1', 'trades/2']
     #[pyo3(signature = (prefix=None, *, holders=false))]
     fn list(&self, py: Python<'_>, prefix: Option<NameArg>, holders: bool) -> PyResult<Vec<Info>> {
         let prefix = prefix.map_or_else(Vec::new, |prefix| prefix.as_ref().to_vec());
@@ -333,12 +377,22 @@ impl Store {
         Ok(infos.into_iter().map(Info::new).collect())
     }
 
-    /// Unbinds a name. Who holds the object keeps it.
+    /// Unbinds a name. Who holds the object keeps it, and its memory comes back with the last.
+    ///
+    /// >>> info = store.put_bytes("note", b"hello")
+    /// >>> store.delete("note")
+    /// >>> "note" in store
+    /// False
     fn delete(&self, py: Python<'_>, name: NameArg) -> PyResult<()> {
         self.ask(py, |client| client.delete(name))
     }
 
-    /// Drops droppable objects that nobody holds until `nbytes` are free; returns the bytes freed.
+    /// Drops droppable objects that nobody holds, least recently used first, until they amount to
+    /// `nbytes` of the store's memory; returns how many bytes they did amount to.
+    ///
+    /// >>> info = store.put_bytes("note", b"hello", droppable=True)
+    /// >>> store.evict(1) > 0, "note" in store
+    /// (True, False)
     fn evict(&self, py: Python<'_>, nbytes: u64) -> PyResult<u64> {
         self.ask(py, |client| client.evict(nbytes))
     }
@@ -360,6 +414,11 @@ impl Store {
     }
 
     /// The store's counters, and who it is.
+    ///
+    /// >>> info = store.put_bytes("note", b"hello")
+    /// >>> stat = store.stat()
+    /// >>> stat["names"], stat["sealed"], stat["store_pid"] == store.pid
+    /// (1, 1, True)
     fn stat<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stat = self.ask(py, Client::stat)?;
         let told = PyDict::new(py);
@@ -373,7 +432,13 @@ impl Store {
         Ok(told)
     }
 
-    /// A reference to a name in this store, to be pickled and sent to another process.
+    /// A reference to a name in this store, to be pickled and sent to another process. The object
+    /// need not be there yet.
+    ///
+    /// >>> ref = store.ref("note")
+    /// >>> info = store.put_bytes("note", b"hello")
+    /// >>> bytes(ref.bytes(timeout=1))
+    /// b'hello'
     #[pyo3(name = "ref")]
     fn reference<'py>(&self, py: Python<'py>, name: NameArg) -> PyResult<Bound<'py, PyAny>> {
         let name = sheaf_store::Name::new(name).map_err(|error| raise(py, &error))?;
@@ -390,8 +455,15 @@ impl Store {
         })
     }
 
-    /// Lets go of the connection. What was got from it stays valid.
+    /// Lets go of the connection. What was got from it stays valid; a thread that waits in a call
+    /// is told that it was closed.
+    ///
+    /// >>> other = sheaf.connect(store.url)
+    /// >>> other.close()
+    /// >>> other.closed
+    /// True
     fn close(&self, py: Python<'_>) {
+        self.closed.store(true, Ordering::Relaxed);
         let client = self.client.lock().unwrap_or_else(PoisonError::into_inner).take();
         py.detach(|| drop(client));
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 
 import numpy as np
@@ -18,6 +19,14 @@ TOTAL = 299_999 * 300_000 // 2
 
 READY = "import sheaf, sys; store = sheaf.connect(sys.argv[1])\nprint('ready', flush=True)\n"
 
+
+def eventually(claim, patience=30.0):
+    deadline = time.monotonic() + patience
+    while not claim():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.005)
+
+
 WAITS = {
     "get": "store.get('never', timeout=600)",
     "get_many": "store.get_many(['never', 'ever'], timeout=600)",
@@ -25,6 +34,8 @@ WAITS = {
     "wait": "store.wait('never', 600)",
     "watch": "next(store.watch())",
     "put": "store.put_bytes('b', bytes(200 << 20), wait=600)",
+    "build": "store.build('b', {'k': 'int64'}, rows=25 << 20, wait=600)",
+    "create": "store.create('b', 200 << 20, wait=600)",
     "connect": "sheaf.connect('/nowhere/store.sock', timeout=600)",
 }
 
@@ -46,6 +57,85 @@ def test_ctrl_c_interrupts_every_wait(store, run, wait):
     assert time.monotonic() - start < 10
 
 
+#: A thread waits, and Ctrl-C reaches the main thread in the block of the thread's store.
+THREADED = """
+import threading
+def wait(store):
+    try: store.get("never", timeout=600)
+    except sheaf.Error as error: print(type(error).__name__, error, flush=True)
+try:
+    with sheaf.connect(sys.argv[1]) as mine:
+        thread = threading.Thread(target=wait, args=(mine,))
+        thread.start()
+        sys.stdin.readline()
+except KeyboardInterrupt:
+    print("caught", flush=True)
+"""
+
+
+def test_ctrl_c_ends_the_waits_of_threads_whose_store_it_closes(store, run):
+    child = run(READY + THREADED, store.url)
+    assert child.stdout.readline() == "ready\n"
+    eventually(lambda: store.stat()["waits"] == 1)
+
+    child.send_signal(signal.SIGINT)
+    said, complained = child.communicate(timeout=30)
+
+    assert (child.returncode, complained) == (0, "")
+    assert sorted(said.splitlines())[1] == "caught"
+    assert sorted(said.splitlines())[0].startswith("Invalid this store is closed")
+
+
+def test_closing_a_store_ends_the_waits_of_its_threads(store):
+    told = []
+    other = sheaf.connect(store.url)
+
+    def wait():
+        try:
+            other.bytes("never", timeout=float("inf"))
+        except sheaf.Error as error:
+            told.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    eventually(lambda: store.stat()["waits"] == 1)
+    other.close()
+    thread.join(30)
+
+    assert [type(error) for error in told] == [sheaf.Invalid] and "closed" in str(told[0])
+    eventually(lambda: store.stat()["waits"] == 0)
+
+
+def test_ctrl_c_interrupts_the_end_of_a_store_and_ends_it(run, tmp_path):
+    program = (
+        "import sheaf, sys\n"
+        "store = sheaf.serve(memory='64MiB', socket=sys.argv[1], drain=600)\n"
+        "other = sheaf.connect(store.url)\n"
+        "draft = other.create('unfinished', 5)\n"
+        "print('ready', flush=True)\n"
+        "try: store.close()\n"
+        "except KeyboardInterrupt: print('caught', store._child.poll(), flush=True)\n"
+        "store._child.wait(60); print(store._child.poll())"
+    )
+    child = run(program, str(tmp_path / "store.sock"))
+    assert child.stdout.readline() == "ready\n"
+    eventually(lambda: not takes_drafts(tmp_path / "store.sock"))
+
+    child.send_signal(signal.SIGINT)
+    said, _ = child.communicate(timeout=30)
+
+    assert said == "caught None\n-9\n"
+
+
+def takes_drafts(socket) -> bool:
+    """Whether the store there still does, or has begun to end."""
+    try:
+        sheaf.connect(str(socket)).create("another", 5).abort()
+        return True
+    except sheaf.Unavailable:
+        return False
+
+
 def test_a_handler_that_returns_lets_the_wait_go_on(store, run):
     program = (
         "import signal; signal.signal(signal.SIGUSR1, lambda *_: print('handled', flush=True))\n"
@@ -63,8 +153,6 @@ def test_a_handler_that_returns_lets_the_wait_go_on(store, run):
 
 
 def test_the_interpreter_is_free_while_a_call_waits(store):
-    import threading
-
     thread = threading.Thread(target=lambda: store.get("later", timeout=60))
     thread.start()
 
@@ -79,8 +167,6 @@ def test_a_writer_that_is_killed_wakes_its_readers(store, run):
     for _ in range(2):
         child.stdout.readline()
     watch = store.watch()
-
-    import threading
 
     told = []
 
@@ -186,8 +272,6 @@ def test_a_store_that_is_not_closed_ends_with_its_program(run):
 
 
 def test_a_store_of_a_thread_that_has_ended_lives_on():
-    import threading
-
     made = []
     thread = threading.Thread(target=lambda: made.append(sheaf.serve(memory="64MiB")))
     thread.start()

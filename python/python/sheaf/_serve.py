@@ -151,10 +151,15 @@ def _stop(child: Child, folder: Path) -> None:
     if not child.is_mine:
         return
     child.signal(signal.SIGTERM)
-    if not child.wait(_STOP_SECONDS):
+    try:
+        if not child.wait(_STOP_SECONDS):
+            child.signal(signal.SIGKILL)
+            child.wait(_STOP_SECONDS)
+    except BaseException:  # Ctrl-C: its user has no patience, and it must not be left behind.
         child.signal(signal.SIGKILL)
-        child.wait(_STOP_SECONDS)
-    shutil.rmtree(folder, ignore_errors=True)
+        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 Served.__module__ = "sheaf"
