@@ -127,7 +127,14 @@ pub(crate) fn class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     CLASS.get_or_try_init(py, || make_class(py)).map(|class| class.bind(py))
 }
 
-const DOC: &CStr = c"Memory of a store, for memoryview and whatever else reads buffers.";
+const DOC: &CStr = c"Memory of a store, for memoryview and whatever else reads buffers.
+
+A store makes them: what Store.bytes returns is a view of one, and a Draft is one.
+
+>>> with store.create(\"raw\", 5) as draft:
+...     isinstance(draft, sheaf.Buffer), memoryview(draft).readonly
+(True, False)
+";
 
 fn make_class(py: Python<'_>) -> PyResult<Py<PyType>> {
     let slot = |slot, pfunc| ffi::PyType_Slot { slot, pfunc };

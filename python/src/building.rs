@@ -33,7 +33,17 @@ struct Column {
 }
 
 /// A table of fixed-width columns that is filled in place; sealed when its `with` ends, aborted on
-/// an exception.
+/// an exception. Made by `Store.build`.
+///
+/// >>> import numpy as np
+/// >>> with store.build("prices", {"k": "int64", "up": "bool"}, rows=3) as prices:
+/// ...     np.multiply(np.arange(3), 10, out=prices["k"])
+/// ...     prices["up"] = [True, False, True]
+/// array([ 0, 10, 20])
+/// >>> prices
+/// Builder('prices', 3 rows, ended; k: int64, up: bool)
+/// >>> store.get("prices").to_arrow()["k"].to_pylist()
+/// [0, 10, 20]
 #[pyclass(name = "Builder", module = "sheaf", frozen)]
 pub(crate) struct Builder {
     held: Arc<Held<TableBuilder>>,
@@ -101,23 +111,40 @@ impl Builder {
     }
 
     /// A column's values as a writable `memoryview` of bytes.
+    ///
+    /// >>> with store.build("prices", {"k": "int64"}, rows=2) as prices:
+    /// ...     prices.values("k").cast("q")[1] = 7
+    /// >>> store.get("prices").to_arrow()["k"].to_pylist()
+    /// [0, 7]
     fn values<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
         buffer::memoryview(py, self.shown(self.column(name)?.0.values))
     }
 
     /// The bitmap that says which rows are not null, least significant bit first, as a writable
-    /// numpy array of `uint8`; `None` for a column without nulls.
+    /// numpy array of `uint8`; `None` for a column without nulls. All rows are valid at first.
+    ///
+    /// >>> with store.build("prices", {"k": "int64?"}, rows=2) as prices:
+    /// ...     prices.validity("k")[0] = 0b10
+    /// >>> store.get("prices").to_arrow()["k"].to_pylist()
+    /// [None, 0]
     fn validity<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
         let validity = self.column(name)?.0.validity;
         validity.map(|place| numpy::array(py, self.shown(place), "uint8", None)).transpose()
     }
 
     /// Seals the table: every process may now read it. Arrays that still live become private.
+    ///
+    /// >>> store.build("prices", {"k": "int64"}, rows=2).seal().num_rows
+    /// 2
     fn seal(&self, py: Python<'_>) -> PyResult<Info> {
         detached(py, || self.held.seal()).map(Info::new)
     }
 
-    /// Ends the table unsealed: nobody gets it.
+    /// Ends the table unsealed: nobody gets it, and who waits for it learns so at once.
+    ///
+    /// >>> store.build("prices", {"k": "int64"}, rows=2).abort()
+    /// >>> store.list()
+    /// []
     fn abort(&self, py: Python<'_>) -> PyResult<()> {
         detached(py, || self.held.abort())
     }

@@ -7,7 +7,13 @@ use sheaf_store::{EventKind, ObjectKind, State};
 
 use crate::args::{name_of, name_repr};
 
-/// What the store knows of an object.
+/// What the store knows of an object; told by every put, and by `Store.info`, `list` and `wait`.
+///
+/// >>> info = store.put_bytes("note", b"hello", metadata={"by": "me"})
+/// >>> info
+/// Info('note': sealed bytes, 5 B)
+/// >>> info.kind, info.state, info.nbytes, info.metadata, info.created <= info.sealed
+/// ('bytes', 'sealed', 5, b'{"by": "me"}', True)
 #[pyclass(name = "Info", module = "sheaf", frozen, eq)]
 #[derive(PartialEq)]
 pub(crate) struct Info(sheaf_store::Info);
@@ -121,7 +127,13 @@ impl Info {
     }
 }
 
-/// One process that holds an object or writes its draft.
+/// One process that holds an object or writes its draft; in `Info.holders`.
+///
+/// >>> import os
+/// >>> draft = store.create("note", 5)
+/// >>> [holder] = store.info("note", holders=True).holders
+/// >>> holder.pid == os.getpid(), holder.writer
+/// (True, True)
 #[pyclass(name = "Holder", module = "sheaf", frozen, eq)]
 #[derive(PartialEq)]
 pub(crate) struct Holder(sheaf_store::Holder);
@@ -164,7 +176,14 @@ impl Holder {
     }
 }
 
-/// One event of a watch.
+/// One event of a watch. An object that is put whole in a message, as small ones are, is sealed
+/// without having been created.
+///
+/// >>> with store.watch() as events:
+/// ...     info = store.put_bytes("note", b"hello")
+/// ...     event = next(events)
+/// >>> event.kind, event.name, event.nbytes
+/// ('sealed', 'note', 5)
 #[pyclass(name = "Event", module = "sheaf", frozen, eq)]
 #[derive(PartialEq)]
 pub(crate) struct Event(sheaf_store::Event);

@@ -69,6 +69,11 @@ mod _sheaf {
 }
 
 /// The URL of the store when none is named: `$SHEAF_STORE`, else the user's default socket.
+///
+/// >>> import os
+/// >>> os.environ["SHEAF_STORE"] = "unix:/run/trades.sock"
+/// >>> sheaf.default_url()
+/// 'unix:/run/trades.sock'
 #[pyfunction]
 fn default_url() -> String {
     sheaf_store::default_url()

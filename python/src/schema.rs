@@ -11,7 +11,14 @@ use pyo3::types::{PyCapsule, PyMapping, PyString};
 use crate::errors::raise_invalid;
 use crate::{capsule, dtype};
 
-/// The names and types of a table's columns.
+/// The names and types of a table's columns, from a dict or from whatever has
+/// `__arrow_c_schema__`.
+///
+/// >>> schema = sheaf.Schema({"k": "int64", "v": "float64?"})
+/// >>> schema
+/// Schema(k: int64, v: float64?)
+/// >>> schema["v"], "k" in schema, list(schema)
+/// ('float64', True, ['k', 'v'])
 #[pyclass(name = "Schema", module = "sheaf", frozen, eq)]
 #[derive(PartialEq)]
 pub(crate) struct Schema(SchemaRef);
@@ -68,6 +75,9 @@ impl Schema {
     }
 
     /// As a `pyarrow.Schema`.
+    ///
+    /// >>> sheaf.Schema({"v": "float64?"}).to_arrow().field("v").nullable
+    /// True
     fn to_arrow<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         slf.py().import("pyarrow")?.call_method1("schema", (slf,))
     }

@@ -19,7 +19,7 @@ use crate::watch::Watch;
 use crate::writer::Writer;
 use crate::{capsule, draft, interrupt, schema};
 
-/// A store on this machine.
+/// A store on this machine; what `sheaf.connect` returns.
 ///
 /// Blocking, and safe to share between threads; in a forked child it connects anew. Whoever gets an
 /// object keeps it, whatever becomes of its name, this client or the store.
@@ -417,8 +417,8 @@ impl Store {
     ///
     /// >>> info = store.put_bytes("note", b"hello")
     /// >>> stat = store.stat()
-    /// >>> stat["names"], stat["sealed"], stat["store_pid"] == store.pid
-    /// (1, 1, True)
+    /// >>> stat["names"], stat["budget_bytes"] <= 64 << 20, stat["store_pid"] == store.pid
+    /// (1, True, True)
     fn stat<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stat = self.ask(py, Client::stat)?;
         let told = PyDict::new(py);

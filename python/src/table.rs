@@ -14,7 +14,18 @@ use crate::info::Info;
 use crate::schema::{self, Schema};
 use crate::{capsule, preview};
 
-/// A sealed table in the store, mapped and not copied.
+/// A sealed table in the store, mapped and not copied; what `Store.get` returns.
+///
+/// Whatever reads the Arrow PyCapsule interface takes it: `pyarrow.table(table)`,
+/// `polars.DataFrame(table)`, duckdb by the name of the variable.
+///
+/// >>> import pyarrow as pa
+/// >>> info = store.put("trades", pa.table({"price": [1.5, 2.5]}), metadata="mine")
+/// >>> table = store.get("trades")
+/// >>> table
+/// Table('trades': 2 rows, 1 column, 1 batch, ...; price: float64?)
+/// >>> len(table), table.schema.names, table.metadata
+/// (2, ['price'], b'mine')
 #[pyclass(name = "Table", module = "sheaf", frozen, weakref)]
 pub(crate) struct Table {
     table: sheaf_store::Table,
@@ -117,6 +128,11 @@ impl Table {
     }
 
     /// As a `pyarrow.Table`, without a copy.
+    ///
+    /// >>> import pyarrow as pa
+    /// >>> info = store.put("trades", pa.table({"price": [1.5, 2.5]}))
+    /// >>> store.get("trades").to_arrow()["price"].to_pylist()
+    /// [1.5, 2.5]
     fn to_arrow<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let pyarrow = slf.py().import("pyarrow")?;
         let readers = pyarrow.getattr("RecordBatchReader")?;
@@ -131,6 +147,11 @@ impl Table {
     }
 
     /// As a `pandas.DataFrame`. Options are those of `pyarrow.Table.to_pandas`.
+    ///
+    /// >>> import pyarrow as pa
+    /// >>> info = store.put("trades", pa.table({"price": [1.5, 2.5]}))
+    /// >>> float(store.get("trades").to_pandas()["price"].sum())
+    /// 4.0
     #[pyo3(signature = (**options))]
     fn to_pandas<'py>(
         slf: &Bound<'py, Self>,
@@ -147,6 +168,11 @@ impl Table {
     }
 
     /// As a `polars.DataFrame`, without a copy.
+    ///
+    /// >>> import pyarrow as pa
+    /// >>> info = store.put("trades", pa.table({"price": [1.5, 2.5]}))
+    /// >>> store.get("trades").to_polars()["price"].sum()
+    /// 4.0
     fn to_polars<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         slf.py().import("polars")?.call_method1("DataFrame", (slf,))
     }

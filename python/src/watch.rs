@@ -10,7 +10,13 @@ use crate::errors::raise;
 use crate::info::Event;
 use crate::interrupt;
 
-/// The events of names with a prefix, as they happen.
+/// The events of names with a prefix, as they happen: an iterator, made by `Store.watch`.
+///
+/// >>> with store.watch("trades/") as events:
+/// ...     info = store.create("trades/monday", 5).seal()
+/// ...     store.delete("trades/monday")
+/// ...     [next(events).kind for _ in range(3)]
+/// ['created', 'sealed', 'deleted']
 #[pyclass(name = "Watch", module = "sheaf", frozen)]
 pub(crate) struct Watch {
     /// Locked while its thread waits, and so only with the interpreter free.
@@ -55,6 +61,11 @@ impl Watch {
     }
 
     /// Ends the watch; a thread that waits for its next event gets none.
+    ///
+    /// >>> events = store.watch()
+    /// >>> events.close()
+    /// >>> list(events)
+    /// []
     fn close(&self, py: Python<'_>) {
         self.closed.store(true, Ordering::Relaxed);
         py.detach(|| *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = None);

@@ -10,7 +10,17 @@ use crate::info::Info;
 use crate::schema::Schema;
 use crate::slot::Slot;
 
-/// Writes a table batch by batch; sealed when its `with` ends, aborted on an exception.
+/// Writes a table batch by batch; sealed when its `with` ends, aborted on an exception. Made by
+/// `Store.writer`.
+///
+/// >>> import pyarrow as pa
+/// >>> with store.writer("stream", {"k": "int64"}) as writer:
+/// ...     for first in (0, 10):
+/// ...         writer.write(pa.record_batch({"k": [first, first + 1]}))
+/// >>> writer
+/// Writer('stream', ended; k: int64)
+/// >>> store.get("stream").to_arrow()["k"].to_pylist()
+/// [0, 1, 10, 11]
 #[pyclass(name = "Writer", module = "sheaf", frozen)]
 pub(crate) struct Writer {
     writer: Slot<TableWriter>,
@@ -31,7 +41,15 @@ impl Writer {
 
 #[pymethods]
 impl Writer {
-    /// Writes the batches of a table, a batch or a stream, each with one copy.
+    /// Writes the batches of a table, a batch or a stream, each with one copy. What is refused
+    /// leaves the writer as it was.
+    ///
+    /// >>> import pyarrow as pa
+    /// >>> with store.writer("stream", {"k": "int64"}) as writer:
+    /// ...     writer.write(pa.table({"k": [1, 2]}))
+    /// ...     writer.write(pa.table({"x": ["text"]}))
+    /// Traceback (most recent call last):
+    /// sheaf.Invalid: ...
     fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let batches = capsule::batches(data)?;
         let mut writer = self.writer.take(py, &self.what())?;
@@ -46,13 +64,20 @@ impl Writer {
     }
 
     /// Seals the table: every process may now read it.
+    ///
+    /// >>> store.writer("stream", {"k": "int64"}).seal()
+    /// Info('stream': sealed table, 0 rows, ...)
     fn seal(&self, py: Python<'_>) -> PyResult<Info> {
         let writer = self.writer.take(py, &self.what())?;
         self.writer.end();
         detached(py, || writer.finish()).map(Info::new)
     }
 
-    /// Ends the table unsealed: nobody gets it.
+    /// Ends the table unsealed: nobody gets it, and who waits for it learns so at once.
+    ///
+    /// >>> store.writer("stream", {"k": "int64"}).abort()
+    /// >>> store.list()
+    /// []
     fn abort(&self, py: Python<'_>) -> PyResult<()> {
         let writer = self.writer.take(py, &self.what())?;
         self.writer.end();

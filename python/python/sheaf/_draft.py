@@ -43,11 +43,20 @@ class Draft(Buffer):
         return self._core.nbytes
 
     def seal(self) -> Info:
-        """Seals: every process may now read it, none may write."""
+        """Seals: every process may now read it, none may write.
+
+        >>> store.create("zeros", 5).seal()
+        Info('zeros': sealed bytes, 5 B)
+        """
         return self._core.seal()
 
     def abort(self) -> None:
-        """Ends the draft: nobody gets it, and who waits for it learns so at once."""
+        """Ends the draft: nobody gets it, and who waits for it learns so at once.
+
+        >>> store.create("zeros", 5).abort()
+        >>> "zeros" in store
+        False
+        """
         self._core.abort()
 
     def __enter__(self) -> Draft:

@@ -38,11 +38,21 @@ class Ref:
     url: str
 
     def get(self, timeout: float | None = None) -> Table:
-        """The table, as :meth:`sheaf.Store.get` returns it."""
+        """The table, as :meth:`sheaf.Store.get` returns it.
+
+        >>> store.ref("prices").get(timeout=0.01)
+        Traceback (most recent call last):
+        sheaf.Timeout: ...
+        """
         return _store_at(self.url).get(self.name, timeout)
 
     def bytes(self, timeout: float | None = None) -> memoryview:
-        """The bytes, as :meth:`sheaf.Store.bytes` returns them."""
+        """The bytes, as :meth:`sheaf.Store.bytes` returns them.
+
+        >>> info = store.put_bytes("note", b"hello")
+        >>> bytes(store.ref("note").bytes())
+        b'hello'
+        """
         return _store_at(self.url).bytes(self.name, timeout)
 
 

@@ -25,7 +25,14 @@ _SOCKET_PATH_BYTES = 107
 
 class Served(Store):
     """A store that runs as a child process; made by :func:`serve`. It ends with its ``with``
-    block, with :meth:`close`, or with this process, whichever comes first."""
+    block, with :meth:`close`, or with this process, whichever comes first.
+
+    >>> import sheaf
+    >>> mine = sheaf.serve(memory="64MiB")
+    >>> mine.pid == mine.stat()["store_pid"]
+    True
+    >>> mine.close()
+    """
 
     _child: Child
     _end: weakref.finalize[Any, Any]
@@ -36,7 +43,13 @@ class Served(Store):
         return self._child.pid
 
     def close(self) -> None:
-        """Ends the store, and waits until it has ended. Tables got from it stay valid."""
+        """Ends the store, and waits until it has ended. Tables got from it stay valid.
+
+        >>> mine = sheaf.serve(memory="64MiB")
+        >>> mine.close()
+        >>> mine.closed
+        True
+        """
         super().close()
         self._end()
 
