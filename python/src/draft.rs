@@ -6,8 +6,11 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
+use sheaf_store::Name;
 
+use crate::args::name_repr;
 use crate::buffer::{self, Shown};
 use crate::errors::detached;
 use crate::held::Held;
@@ -17,10 +20,26 @@ use crate::info::Info;
 #[pyclass(name = "DraftCore", module = "sheaf._sheaf", frozen)]
 pub(crate) struct DraftCore {
     held: Arc<Held<sheaf_store::Draft>>,
-    #[pyo3(get)]
-    name: String,
+    name: Name,
+    /// Where its bytes lie.
+    start: usize,
     #[pyo3(get)]
     nbytes: usize,
+}
+
+impl DraftCore {
+    pub(crate) fn new(mut draft: sheaf_store::Draft, name: Name) -> Self {
+        let bytes = draft.as_mut_slice();
+        let (start, nbytes) = (bytes.as_mut_ptr().expose_provenance(), bytes.len());
+        Self { held: Arc::new(Held::new(draft)), name, start, nbytes }
+    }
+
+    fn shown(&self) -> Shown {
+        let start = std::ptr::with_exposed_provenance_mut(self.start);
+        // SAFETY: the draft's memory does not move while it is open, and `Held` keeps it at its
+        // addresses after that, as long as somebody looks.
+        unsafe { Shown::writable(self.held.clone(), start, self.nbytes) }
+    }
 }
 
 #[pymethods]
@@ -35,6 +54,17 @@ impl DraftCore {
         detached(py, || self.held.abort())
     }
 
+    /// The object's memory, to be written, as a `memoryview`.
+    pub(crate) fn view<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        buffer::memoryview(py, self.shown())
+    }
+
+    /// The object's name, as Python would write it.
+    #[getter]
+    fn name(&self, py: Python<'_>) -> PyResult<String> {
+        name_repr(py, &self.name)
+    }
+
     /// Whether it can still be written and sealed.
     #[getter]
     fn open(&self) -> bool {
@@ -43,19 +73,11 @@ impl DraftCore {
 }
 
 /// A `sheaf.Draft`.
-pub(crate) fn draft<'py>(
-    py: Python<'py>,
-    mut draft: sheaf_store::Draft,
-    name: String,
-) -> PyResult<Bound<'py, PyAny>> {
-    let bytes = draft.as_mut_slice();
-    let (start, nbytes) = (bytes.as_mut_ptr(), bytes.len());
-    let held = Arc::new(Held::new(draft));
-    // SAFETY: the draft's memory does not move while it is open, and `Held` keeps it at its
-    // addresses after that, as long as somebody looks.
-    let shown = unsafe { Shown::writable(held.clone(), start, nbytes) };
-    let class = py.import("sheaf._draft")?.getattr("Draft")?.cast_into::<PyType>()?;
-    let made = buffer::new_derived(&class, shown)?;
-    made.setattr("_core", DraftCore { held, name, nbytes })?;
+pub(crate) fn draft(py: Python<'_>, core: DraftCore) -> PyResult<Bound<'_, PyAny>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+    let class = CLASS.import(py, "sheaf._draft", "Draft")?;
+    let made = buffer::new_derived(class, core.shown())?;
+    made.setattr("_core", core)?;
     Ok(made)
 }

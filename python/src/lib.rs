@@ -5,6 +5,7 @@
 //!                        ├─ table, schema, preview   what a get returns
 //!                        ├─ building, writer, draft  what becomes an object
 //!                        ├─ watch, info              what the store tells
+//!                        ├─ plasma                   what sheaf.plasma asks of it
 //!                        ├─ capsule, dtype           Arrow data and types, in and out
 //!                        ├─ buffer, held             memory shown to Python, and how long it stays
 //!                        └─ errors, interrupt, args  what every call shares
@@ -30,6 +31,7 @@ mod held;
 mod info;
 mod interrupt;
 mod numpy;
+mod plasma;
 mod preview;
 mod schema;
 mod slot;
@@ -51,6 +53,7 @@ mod _sheaf {
         child::Child,
         draft::DraftCore,
         info::{Event, Holder, Info},
+        plasma::PlasmaCore,
         schema::Schema,
         store::Store,
         table::Table,

@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
-use sheaf_store::{Client, ConnectOptions, Error, Kind, Object, ObjectKind, State};
+use pyo3::types::PyDict;
+use sheaf_store::{
+    Client, ConnectOptions, Error, Kind, Name, Object, ObjectKind, PutOptions, State,
+};
 
 use crate::args::{NameArg, limit, name_repr, options};
 use crate::buffer::{self, Borrowed as Bytes, Shown};
 use crate::building::Builder;
+use crate::draft::DraftCore;
 use crate::errors::{detached, invalid, raise};
 use crate::info::Info;
 use crate::table::Table;
@@ -47,7 +50,7 @@ impl Store {
     }
 
     /// Asks the store, with the interpreter free.
-    fn ask<T: Send>(
+    pub(crate) fn ask<T: Send>(
         &self,
         py: Python<'_>,
         ask: impl FnOnce(&Client) -> Result<T, Error> + Send,
@@ -60,6 +63,19 @@ impl Store {
             }
             _ => raise(py, &error),
         })
+    }
+
+    /// A draft of opaque bytes.
+    pub(crate) fn draft(
+        &self,
+        py: Python<'_>,
+        name: NameArg,
+        nbytes: u64,
+        options: &PutOptions,
+    ) -> PyResult<DraftCore> {
+        let name = Name::new(name).map_err(|error| raise(py, &error))?;
+        let made = self.ask(py, |client| client.create(&name, nbytes, options))?;
+        Ok(DraftCore::new(made, name))
     }
 
     fn table(&self, object: &Object) -> Result<Table, Error> {
@@ -262,9 +278,7 @@ impl Store {
         metadata: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let options = options(py, replace, droppable, wait, metadata)?;
-        let printed = printed(py, &name)?;
-        let made = self.ask(py, |client| client.create(name, nbytes, &options))?;
-        draft::draft(py, made, printed)
+        draft::draft(py, self.draft(py, name, nbytes, &options)?)
     }
 
     /// The sealed table of this name, waiting for it up to `timeout` seconds.
@@ -325,20 +339,6 @@ impl Store {
         let limit = limit(py, timeout)?;
         let object = self.ask(py, |client| client.get_timeout(name, limit))?;
         buffer::memoryview(py, Shown::object(object))
-    }
-
-    /// Views and user metadata of several objects; `None` for what did not come in time, or whose
-    /// writer is gone. For `sheaf.plasma`.
-    fn _bytes_many<'py>(
-        &self,
-        py: Python<'py>,
-        names: &Bound<'py, PyAny>,
-        timeout: f64,
-    ) -> PyResult<Vec<Option<Viewed<'py>>>> {
-        let names = names_of(names)?;
-        let limit = limit(py, Some(timeout))?;
-        let objects = self.ask(py, |client| client.get_many(&names, limit))?;
-        objects.into_iter().map(|object| viewed(py, object)).collect()
     }
 
     /// Waits until an object of this name is sealed, without getting it.
@@ -500,29 +500,13 @@ fn absolute(url: String) -> String {
     }
 }
 
-/// A view of an object's bytes, and its user metadata.
-type Viewed<'py> = (Bound<'py, PyAny>, Bound<'py, PyBytes>);
-
-fn viewed(py: Python<'_>, object: Result<Object, Error>) -> PyResult<Option<Viewed<'_>>> {
-    match object {
-        Ok(object) => {
-            let metadata = PyBytes::new(py, &object.info().metadata);
-            Ok(Some((buffer::memoryview(py, Shown::object(object))?, metadata)))
-        }
-        Err(error) => match error.kind() {
-            Kind::NotFound | Kind::Timeout | Kind::WriterGone => Ok(None),
-            _ => Err(raise(py, &error)),
-        },
-    }
-}
-
 fn printed(py: Python<'_>, name: &NameArg) -> PyResult<String> {
     let name = sheaf_store::Name::new(name).map_err(|error| raise(py, &error))?;
     name_repr(py, &name)
 }
 
 /// Names from any iterable but a string, which is one name and surely a slip.
-fn names_of(names: &Bound<'_, PyAny>) -> PyResult<Vec<NameArg>> {
+pub(crate) fn names_of(names: &Bound<'_, PyAny>) -> PyResult<Vec<NameArg>> {
     if names.is_instance_of::<pyo3::types::PyString>() {
         return Err(PyTypeError::new_err("get_many takes a list of names; get takes one name"));
     }

@@ -28,18 +28,24 @@ class Written(weakref.ref[Any]):
     #: Every buffer from `create` that is alive, by its address.
     alive: ClassVar[dict[int, Written]] = {}
 
-    def __new__(cls, buffer: Any, client: int, name: bytes) -> Written:
-        return super().__new__(cls, buffer, _forget)
+    client: int
+    name: bytes
+    key: int
+    sealed: bool
+    #: A view of the sealed object, which keeps it in use.
+    hold: memoryview | None
 
-    def __init__(self, buffer: Any, client: int, name: bytes) -> None:
-        super().__init__(buffer, _forget)  # type: ignore[call-arg]
-        self.client = client
-        self.name = name
-        self.key = id(buffer)
-        self.sealed = False
-        #: A view of the sealed object, which keeps it in use.
-        self.hold: memoryview | None = None
-        self.alive[self.key] = self
+    @classmethod
+    def of(cls, buffer: Any, client: int, name: bytes) -> Written:
+        """Notes a buffer that this client writes."""
+        written = cls(buffer, _forget)
+        written.client = client
+        written.name = name
+        written.key = id(buffer)
+        written.sealed = False
+        written.hold = None
+        cls.alive[written.key] = written
+        return written
 
     @classmethod
     def was_sealed(cls, client: int, name: bytes) -> bool:
@@ -65,7 +71,12 @@ class _Kind(type):
 
 class PlasmaBuffer(metaclass=_Kind):
     """The kind of buffer that `PlasmaClient.create` returns: a `pyarrow.Buffer` (without pyarrow,
-    a `memoryview`) of which `isinstance(buffer, PlasmaBuffer)` is true."""
+    a `memoryview`) of which `isinstance(buffer, PlasmaBuffer)` is true.
+
+    >>> buffer = client.create(plasma.ObjectID.from_random(), 5)
+    >>> isinstance(buffer, plasma.PlasmaBuffer), isinstance(b"hello", plasma.PlasmaBuffer)
+    (True, False)
+    """
 
     def __init__(self) -> None:
         raise TypeError("a PlasmaBuffer comes from PlasmaClient.create")

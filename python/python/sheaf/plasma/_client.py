@@ -7,19 +7,18 @@ Everything is created droppable, since Plasma drops what nobody uses when it is 
 from __future__ import annotations
 
 import builtins
-import errno
 import hashlib
 import math
-import warnings
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 import sheaf
+from sheaf._sheaf import PlasmaCore
 
 from . import _metadata as meta
 from . import _room, _values
 from ._buffers import Written, wrap
+from ._closed import Closed
 from ._errors import PlasmaObjectAlreadySealed, PlasmaObjectNotFound, plasma_errors, translated
 from ._ids import ObjectID, ObjectNotAvailable, name_of
 from ._notifications import Notifications, decode
@@ -40,6 +39,9 @@ def connect(store_socket_name: str, num_retries: int = -1) -> PlasmaClient:
 
     Tries again `num_retries` times, a tenth of a second apart; 50 times if negative. Raises an
     OSError (`sheaf.Unavailable`) when nobody listens there after that.
+
+    >>> plasma.connect(client.store_socket_name).contains(plasma.ObjectID(b"a" * 20))
+    False
     """
     retries = _RETRIES if num_retries < 0 else num_retries
     store = sheaf.connect(store_socket_name, timeout=retries * _RETRY_SECONDS)
@@ -48,21 +50,21 @@ def connect(store_socket_name: str, num_retries: int = -1) -> PlasmaClient:
     return client
 
 
-class _Closed:
-    """The store of a client that is not connected."""
-
-    def __getattr__(self, _name: str) -> NoReturn:
-        raise OSError(errno.EBADF, "this client is not connected to a store")
-
-    def __contains__(self, _name: object) -> bool:
-        raise OSError(errno.EBADF, "this client is not connected to a store")
-
-
 class PlasmaClient:
-    """A client of a store. Threads may share it; `connect` makes one."""
+    """A client of a store. Threads may share it; `connect` makes one.
+
+    >>> object_id = plasma.ObjectID(b"a" * 20)
+    >>> buffer = client.create(object_id, 5)
+    >>> memoryview(buffer).cast("B")[:] = b"hello"
+    >>> client.seal(object_id)
+    >>> [data] = client.get_buffers([object_id])
+    >>> bytes(data)
+    b'hello'
+    """
 
     def __init__(self) -> None:
-        self._store: Any = _Closed()
+        self._store: Any = Closed()
+        self._core: Any = self._store
         self._socket_name = ""
         self._name = ""
         self._room = _room.Room(self._store, 0)
@@ -73,12 +75,17 @@ class PlasmaClient:
 
     def _open(self, store: Any, socket_name: str) -> None:
         self._store = store
+        self._core = PlasmaCore(store)
         self._socket_name = socket_name
-        self._room = _room.Room(store, _capacity(store, socket_name))
+        self._room = _room.Room(store, _room.capacity(store, socket_name))
 
     @property
     def store_socket_name(self) -> str:
-        """The socket, as `connect` was given it."""
+        """The socket, as `connect` was given it.
+
+        >>> client.store_socket_name == socket
+        True
+        """
         return self._socket_name
 
     # Writing.
@@ -90,12 +97,15 @@ class PlasmaClient:
         own copy (of the pages it writes), and keeps the object in use as Plasma's did.
 
         Raises PlasmaObjectExists, and PlasmaStoreFull when nothing unused is left to drop.
+
+        >>> buffer = client.create(plasma.ObjectID(b"a" * 20), 5, metadata=b"mine")
+        >>> memoryview(buffer).readonly, isinstance(buffer, plasma.PlasmaBuffer)
+        (False, True)
         """
         name = name_of(object_id)
-        view = self._draft(name, data_size, metadata)
-        buffer = wrap(view)
+        buffer = wrap(self._draft(name, data_size, metadata))
         draft, _ = self._drafts[name]
-        self._drafts[name] = (draft, Written(buffer, id(self), name))
+        self._drafts[name] = (draft, Written.of(buffer, id(self), name))
         return buffer
 
     def _draft(self, name: bytes, data_size: int, metadata: bytes) -> memoryview:
@@ -104,9 +114,9 @@ class PlasmaClient:
         size, own = data_size, metadata
         if meta.is_behind(metadata):
             size, own = data_size + len(metadata), meta.mark(metadata)
-        draft = self._with_room(self._store.create, name, size, size, own)
+        view: memoryview
+        draft, view = self._with_room(self._core.create, name, size, size, own)
         self._drafts[name] = (draft, None)
-        view = memoryview(draft)
         if size != data_size:
             view[data_size:] = metadata
             view = view[:data_size]
@@ -116,6 +126,12 @@ class PlasmaClient:
         """Seals an object that this client created: everybody can get it, nobody can change it.
 
         Raises PlasmaObjectNotFound unless this client is writing it.
+
+        >>> object_id = plasma.ObjectID(b"a" * 20)
+        >>> buffer = client.create(object_id, 5)
+        >>> client.seal(object_id)
+        >>> client.contains(object_id)
+        True
         """
         name = name_of(object_id)
         try:
@@ -149,6 +165,12 @@ class PlasmaClient:
         """Puts an object with this data, of anything that has bytes.
 
         Raises as `create` does.
+
+        >>> object_id = plasma.ObjectID(b"a" * 20)
+        >>> client.create_and_seal(object_id, b"hello", metadata=b"mine")
+        >>> [(metadata, data)] = client.get_buffers([object_id], with_meta=True)
+        >>> metadata, bytes(data)
+        (b'mine', b'hello')
         """
         if metadata:
             metadata = meta.checked(metadata)
@@ -157,7 +179,7 @@ class PlasmaClient:
         self._put(name_of(object_id), data, len(data), metadata)
 
     def _put(self, name: bytes, data: Any, size: int, metadata: bytes) -> None:
-        self._with_room(self._store.put_bytes, name, data, size, metadata)
+        self._with_room(self._core.put, name, data, size, metadata)
 
     def _with_room(self, make: Any, name: bytes, what: Any, size: int, metadata: bytes) -> Any:
         """Creates or puts an object of this size, for which room is made first."""
@@ -165,7 +187,7 @@ class PlasmaClient:
             self._room.make(size)
             for wait in _WAITS:
                 try:
-                    made = make(name, what, droppable=True, metadata=metadata, wait=wait)
+                    made = make(name, what, metadata, wait)
                     break
                 except sheaf.Full:
                     # To ask is also to hear what is to be let go of.
@@ -186,6 +208,10 @@ class PlasmaClient:
         """Puts an object with the bytes of `value`; returns its id.
 
         The store decides how many threads copy it.
+
+        >>> object_id = client.put_raw_buffer(b"hello")
+        >>> bytes(client.get_buffers([object_id])[0])
+        b'hello'
         """
         object_id = object_id or ObjectID.from_random()
         view = memoryview(value).cast("B")
@@ -203,8 +229,12 @@ class PlasmaClient:
 
         Raises as `create` does, and what pickle raises of a value that can't be pickled (with a
         pyarrow that serializes by itself, its ArrowSerializationError).
+
+        >>> object_id = client.put({"answer": 42})
+        >>> client.get(object_id)
+        {'answer': 42}
         """
-        _warn_of(serialization_context)
+        _values.warn_of(serialization_context)
         object_id = object_id or ObjectID.from_random()
         name = name_of(object_id)
         encoded = _values.encode(value, serialization_context)
@@ -231,6 +261,11 @@ class PlasmaClient:
         Waits up to `timeout_ms` for objects that are not there or not sealed; for ever if negative.
         An object whose writer has died is None at once. With `with_meta`, each is a pair of
         metadata, as bytes, and data.
+
+        >>> object_id = client.put_raw_buffer(b"hello")
+        >>> there, missing = client.get_buffers([object_id, plasma.ObjectID(b"a" * 20)], timeout_ms=0)
+        >>> bytes(there), missing
+        (b'hello', None)
         """
         found = self._get(object_ids, timeout_ms)
         if not with_meta:
@@ -245,7 +280,12 @@ class PlasmaClient:
         return pairs
 
     def get_metadata(self, object_ids: Iterable[ObjectID], timeout_ms: int = -1) -> list[Any]:
-        """The metadata of these objects as buffers; None for one that did not come."""
+        """The metadata of these objects as buffers; None for one that did not come.
+
+        >>> object_id = client.put_raw_buffer(b"hello", metadata=b"mine")
+        >>> bytes(client.get_metadata([object_id])[0])
+        b'mine'
+        """
         found = self._get(object_ids, timeout_ms)
         return [None if one is None else wrap(meta.split(*one)[1]) for one in found]
 
@@ -259,8 +299,13 @@ class PlasmaClient:
 
         Arrays among them are read-only and lie in the store's memory. `ObjectNotAvailable`, the
         class, stands for one that did not come in time.
+
+        >>> client.get([client.put(1), client.put("two")])
+        [1, 'two']
+        >>> client.get(plasma.ObjectID(b"a" * 20), timeout_ms=0) is plasma.ObjectNotAvailable
+        True
         """
-        _warn_of(serialization_context)
+        _values.warn_of(serialization_context)
         if not isinstance(object_ids, Sequence):
             return self.get([object_ids], timeout_ms, serialization_context)[0]
         return [
@@ -277,13 +322,17 @@ class PlasmaClient:
         names = [name_of(object_id) for object_id in object_ids]
         limit = math.inf if timeout_ms < 0 else timeout_ms / 1000
         try:
-            found: list[tuple[memoryview, bytes] | None] = self._store._bytes_many(names, limit)
+            found: list[tuple[memoryview, bytes] | None] = self._core.get_many(names, limit)
             return found
         except sheaf.Error as error:
             raise translated(error) from None
 
     def contains(self, object_id: ObjectID) -> bool:
-        """Whether there is a sealed object with this id."""
+        """Whether there is a sealed object with this id.
+
+        >>> client.contains(client.put(1)), client.contains(plasma.ObjectID(b"a" * 20))
+        (True, False)
+        """
         return name_of(object_id) in self._store
 
     def hash(self, object_id: ObjectID) -> bytes:
@@ -291,6 +340,10 @@ class PlasmaClient:
         Plasma's, which every seal paid for.
 
         Raises PlasmaObjectNotFound.
+
+        >>> one, other = client.put_raw_buffer(b"hello"), client.put_raw_buffer(b"hello")
+        >>> client.hash(one) == client.hash(other), len(client.hash(one))
+        (True, 8)
         """
         [one] = self._get([object_id], 0)
         if one is None:
@@ -309,6 +362,11 @@ class PlasmaClient:
 
         The id is free at once. The memory is given back when nobody uses it any more. What this
         client is still writing is deleted when it is sealed.
+
+        >>> object_id = client.put(1)
+        >>> client.delete([object_id])
+        >>> client.contains(object_id)
+        False
         """
         for object_id in object_ids:
             name = name_of(object_id)
@@ -326,7 +384,12 @@ class PlasmaClient:
 
     def evict(self, num_bytes: int) -> int:
         """Drops objects that nobody uses, least recently used first, until they amount to
-        `num_bytes`; returns how many bytes they were."""
+        `num_bytes`; returns how many bytes they were.
+
+        >>> object_id = client.put_raw_buffer(b"hello")
+        >>> client.evict(1), client.contains(object_id)
+        (5, False)
+        """
         with plasma_errors():
             return _room.evict(self._store, num_bytes)
 
@@ -334,29 +397,48 @@ class PlasmaClient:
         """Names this client, and limits what its objects may take: beyond that, its own go first.
 
         Raises PlasmaStoreFull when the limit is more than the store has.
+
+        >>> client.set_client_options("loader", 1_000_000)
         """
         self._room.limit(limit_output_memory)
         self._name = client_name
 
     def store_capacity(self) -> int:
-        """How many bytes the store may take."""
+        """How many bytes the store may take.
+
+        >>> client.store_capacity()
+        100000000
+        """
         return self._room.capacity
 
     # Looking around.
 
     def list(self) -> dict[ObjectID, dict[str, Any]]:
         """Every object: data_size, metadata_size, ref_count, create_time, construct_duration (both
-        in seconds, -1 if it is not sealed) and state ("created" or "sealed")."""
+        in seconds, -1 if it is not sealed) and state ("created" or "sealed").
+
+        >>> object_id = client.put_raw_buffer(b"hello")
+        >>> entry = client.list()[object_id]
+        >>> entry["data_size"], entry["state"]
+        (5, 'sealed')
+        """
         with plasma_errors():
             return _room.listed(self._store)
 
     def debug_string(self) -> str:
-        """What the store counts, for people."""
+        """What the store counts, for people.
+
+        >>> "objects" in client.debug_string()
+        True
+        """
         return _room.debug_string(self._store, self._name)
 
     def subscribe(self) -> None:
         """Subscribes to notifications: of the objects that are there, then of all that are sealed
-        and all that go."""
+        and all that go.
+
+        >>> client.subscribe()
+        """
         with plasma_errors():
             fresh = Notifications(self._store)
         if self._notifications is not None:
@@ -365,19 +447,37 @@ class PlasmaClient:
 
     def get_next_notification(self) -> tuple[ObjectID, int, int]:
         """Waits for a notification: id, bytes of data, bytes of metadata; both -1 for an object
-        that is gone."""
+        that is gone.
+
+        >>> client.subscribe()
+        >>> object_id = client.put_raw_buffer(b"hello", metadata=b"mine")
+        >>> client.get_next_notification() == (object_id, 5, 4)
+        True
+        """
         name, data_size, metadata_size = self._subscription().next()
         return ObjectID(name), data_size, metadata_size
 
     def get_notification_socket(self) -> Any:
         """A socket to wait on for notifications: each is 8 bytes, the length of what follows for
-        `decode_notifications`."""
+        `decode_notifications`.
+
+        >>> client.subscribe()
+        >>> notifications = client.get_notification_socket()
+        >>> object_id = client.put_raw_buffer(b"hello")
+        >>> length = int.from_bytes(notifications.recv(8), "little")
+        >>> client.decode_notifications(notifications.recv(length)) == ([object_id], [5], [0])
+        True
+        """
         return self._subscription().open_socket()
 
     def decode_notifications(
         self, buf: bytes
     ) -> tuple[builtins.list[ObjectID], builtins.list[int], builtins.list[int]]:
-        """Ids, sizes of data and sizes of metadata in what was read from the socket."""
+        """Ids, sizes of data and sizes of metadata in what was read from the socket.
+
+        >>> client.decode_notifications(b"")
+        ([], [], [])
+        """
         return decode(buf)
 
     def _subscription(self) -> Notifications:
@@ -388,39 +488,33 @@ class PlasmaClient:
     # The end.
 
     def to_capsule(self) -> NoReturn:
-        """Plasma's C++ client, which is not there: raises NotImplementedError."""
+        """Plasma's C++ client, which is not there: raises NotImplementedError.
+
+        >>> client.to_capsule()
+        Traceback (most recent call last):
+        NotImplementedError: ...
+        """
         raise NotImplementedError(
             "there is no C++ client behind this one: give C++ the address of a buffer, or the "
             "descriptor that docs/protocol.md describes"
         )
 
     def disconnect(self) -> None:
-        """Ends the connection: what this client was writing goes. Buffers stay valid."""
+        """Ends the connection: what this client was writing goes. Buffers stay valid.
+
+        >>> [data] = client.get_buffers([client.put_raw_buffer(b"hello")])
+        >>> client.disconnect()
+        >>> bytes(data)
+        b'hello'
+        """
         if self._notifications is not None:
             self._notifications.close()
             self._notifications = None
         self._drafts.clear()
         self._doomed.clear()
-        if not isinstance(self._store, _Closed):
+        if not isinstance(self._store, Closed):
             self._store.close()
-            self._store = _Closed()
+            self._store = self._core = Closed()
 
     def __repr__(self) -> str:
         return f"<PlasmaClient of {self._socket_name or 'no store'}>"
-
-
-def _capacity(store: Any, socket_name: str) -> int:
-    """What `start_plasma_store` was asked for; what the store has, if another started it."""
-    try:
-        return int(Path(f"{socket_name}.capacity").read_text())
-    except (OSError, ValueError):
-        return int(store.stat()["budget_bytes"])
-
-
-def _warn_of(serialization_context: Any) -> None:
-    if serialization_context is not None:
-        warnings.warn(
-            "'serialization_context' works only with pyarrow 13 and older: it was removed there",
-            FutureWarning,
-            stacklevel=3,
-        )

@@ -26,18 +26,33 @@ def _bases(name: str, native: type) -> tuple[type, ...]:
 
 
 class PlasmaObjectExists(*_bases("PlasmaObjectExists", sheaf.Exists)):  # type: ignore[misc]
-    """There is an object, or one being written, with this id."""
+    """There is an object, or one being written, with this id.
+
+    >>> client.put(1, client.put("another"))
+    Traceback (most recent call last):
+    sheaf.plasma.PlasmaObjectExists: ...
+    """
 
 
 class PlasmaObjectNotFound(*_bases("PlasmaObjectNotFound", sheaf.NotFound)):  # type: ignore[misc]
-    """There is no such object, or this client is not writing it."""
+    """There is no such object, or this client is not writing it.
+
+    >>> client.seal(plasma.ObjectID.from_random())
+    Traceback (most recent call last):
+    sheaf.plasma.PlasmaObjectNotFound: ...
+    """
 
     # A KeyError shows its message as repr would.
     __str__ = Exception.__str__
 
 
 class PlasmaStoreFull(*_bases("PlasmaStoreFull", sheaf.Full)):  # type: ignore[misc]
-    """There is no room, even without all that nobody uses."""
+    """There is no room, even without all that nobody uses.
+
+    >>> client.create(plasma.ObjectID.from_random(), 1 << 40)
+    Traceback (most recent call last):
+    sheaf.plasma.PlasmaStoreFull: ...
+    """
 
 
 class PlasmaObjectAlreadySealed(_ArrowTypeError):  # type: ignore[misc]

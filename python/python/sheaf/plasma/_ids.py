@@ -10,7 +10,7 @@ SIZE = 20
 class ObjectID:
     """The id of an object: 20 bytes. Hashable, and it pickles.
 
-    >>> ObjectID(b"0123456789" * 2)
+    >>> plasma.ObjectID(b"0123456789" * 2)
     ObjectID(3031323334353637383930313233343536373839)
     """
 
@@ -24,11 +24,19 @@ class ObjectID:
     @staticmethod
     def from_random() -> ObjectID:
         """A new id, from the kernel's random numbers: unlike Plasma's, never the same in two
-        forked processes, and not to be had again by seeding `random`."""
+        forked processes, and not to be had again by seeding `random`.
+
+        >>> plasma.ObjectID.from_random() == plasma.ObjectID.from_random()
+        False
+        """
         return ObjectID(os.urandom(SIZE))
 
     def binary(self) -> bytes:
-        """The 20 bytes: the object's name for `sheaf.Store`."""
+        """The 20 bytes: the object's name for `sheaf.Store`.
+
+        >>> plasma.ObjectID(b"0123456789" * 2).binary()
+        b'01234567890123456789'
+        """
         return self._binary
 
     def __eq__(self, other: object) -> bool:
@@ -45,7 +53,11 @@ class ObjectID:
 
 
 class ObjectNotAvailable:
-    """What `PlasmaClient.get` has, the class itself, for an object that did not come in time."""
+    """What `PlasmaClient.get` has, the class itself, for an object that did not come in time.
+
+    >>> client.get(plasma.ObjectID.from_random(), timeout_ms=0) is plasma.ObjectNotAvailable
+    True
+    """
 
 
 def name_of(object_id: ObjectID) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import sheaf
@@ -14,6 +15,14 @@ from ._notifications import watching
 
 #: Objects from this size on, in bytes, are worth a question whether the store is about to be full.
 _LARGE_BYTES = 1 << 20
+
+
+def capacity(store: Any, socket_name: str) -> int:
+    """What `start_plasma_store` was asked for; what the store has, if another started it."""
+    try:
+        return int(Path(f"{socket_name}.capacity").read_text())
+    except (OSError, ValueError):
+        return int(store.stat()["budget_bytes"])
 
 
 def evict(store: Any, nbytes: int) -> int:

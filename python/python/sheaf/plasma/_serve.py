@@ -36,6 +36,10 @@ def start_plasma_store(
     `plasma_directory` and `use_hugepages` do nothing: the memory is anonymous, and large pages
     come by themselves. `use_valgrind` and `use_profiler` are refused, and so is `external_store`,
     since Sheaf writes nothing to anywhere else.
+
+    >>> with plasma.start_plasma_store(100_000_000) as (socket, process):
+    ...     plasma.connect(socket).list()
+    {}
     """
     if use_valgrind and use_profiler:
         raise Exception("Cannot use valgrind and profiler at the same time.")

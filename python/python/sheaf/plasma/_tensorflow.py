@@ -12,10 +12,20 @@ _WHY = (
 
 
 def load_plasma_tensorflow_op() -> NoReturn:
-    """Plasma's operator is not there: raises NotImplementedError."""
+    """Plasma's operator is not there: raises NotImplementedError.
+
+    >>> plasma.load_plasma_tensorflow_op()
+    Traceback (most recent call last):
+    NotImplementedError: ...
+    """
     raise NotImplementedError(_WHY)
 
 
 def build_plasma_tensorflow_op() -> NoReturn:
-    """Plasma's operator is not there: raises NotImplementedError."""
+    """Plasma's operator is not there: raises NotImplementedError.
+
+    >>> plasma.build_plasma_tensorflow_op()
+    Traceback (most recent call last):
+    NotImplementedError: ...
+    """
     raise NotImplementedError(_WHY)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import pickle
 import struct
+import warnings
 from typing import Any
 
 from ._arrow import pyarrow
@@ -112,6 +113,16 @@ def encode(value: Any, context: Any) -> Pickled | Serialized:
             return Pickled(value)
         except (pickle.PicklingError, AttributeError, TypeError):
             raise refused from None
+
+
+def warn_of(context: Any) -> None:
+    """Warns the caller's caller of a serialization context, as Plasma did."""
+    if context is not None:
+        warnings.warn(
+            "'serialization_context' works only with pyarrow 13 and older: it was removed there",
+            FutureWarning,
+            stacklevel=3,
+        )
 
 
 def _pickles_all() -> bool:
