@@ -47,6 +47,11 @@ pub(crate) fn name_repr(py: Python<'_>, name: &Name) -> PyResult<String> {
     Ok(name_of(py, name).repr()?.to_cow()?.into_owned())
 }
 
+/// So many of these, for people.
+pub(crate) fn count(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 /// A time limit in seconds; `None` is none at all, `float("inf")` is for ever.
 pub(crate) fn limit(py: Python<'_>, seconds: Option<f64>) -> PyResult<Duration> {
     match seconds {

@@ -7,6 +7,7 @@ use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use sheaf_store::TableBuilder;
 
+use crate::args::count;
 use crate::buffer::{self, Shown};
 use crate::errors::{detached, raise_invalid};
 use crate::held::Held;
@@ -186,6 +187,7 @@ impl Builder {
     fn __repr__(&self) -> String {
         let state = if self.held.is_open() { "open" } else { "ended" };
         let columns = crate::schema::columns(&self.schema);
-        format!("Builder({}, {} rows, {state}; {columns})", self.name, self.rows)
+        let rows = count(self.rows as u64, "row");
+        format!("Builder({}, {rows}, {state}; {columns})", self.name)
     }
 }

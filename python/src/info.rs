@@ -5,7 +5,9 @@ use pyo3::types::PyBytes;
 use sheaf_store::error::human_bytes;
 use sheaf_store::{EventKind, ObjectKind, State};
 
-use crate::args::{name_of, name_repr};
+use crate::args::{count, name_of, name_repr};
+use crate::errors::raise;
+use crate::pickled::{self, InfoParts};
 
 /// What the store knows of an object; told by every put, and by `Store.info`, `list` and `wait`.
 ///
@@ -111,9 +113,21 @@ impl Info {
         self.0.holders.iter().cloned().map(Holder).collect()
     }
 
+    /// An info is pickled whole: a worker may return what its put told.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (InfoParts,))> {
+        let again = py.import("sheaf._refs")?.getattr("info_again")?;
+        Ok((again, (pickled::info_parts(&self.0),)))
+    }
+
+    /// What was pickled.
+    #[staticmethod]
+    fn _of_parts(py: Python<'_>, parts: InfoParts) -> PyResult<Self> {
+        pickled::info_of_parts(parts).map(Self).map_err(|error| raise(py, &error))
+    }
+
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let rows = match (self.0.kind, self.0.state) {
-            (ObjectKind::Table, State::Sealed) => format!(", {} rows", self.0.rows),
+            (ObjectKind::Table, State::Sealed) => format!(", {}", count(self.0.rows, "row")),
             _ => String::new(),
         };
         Ok(format!(

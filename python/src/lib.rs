@@ -5,6 +5,7 @@
 //!                        ├─ table, schema, preview   what a get returns
 //!                        ├─ building, writer, draft  what becomes an object
 //!                        ├─ watch, info              what the store tells
+//!                        ├─ pickled                  what of these is pickled by value
 //!                        ├─ plasma                   what sheaf.plasma asks of it
 //!                        ├─ capsule, dtype           Arrow data and types, in and out
 //!                        ├─ buffer, held             memory shown to Python, and how long it stays
@@ -31,6 +32,7 @@ mod held;
 mod info;
 mod interrupt;
 mod numpy;
+mod pickled;
 mod plasma;
 mod preview;
 mod schema;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use arrow_schema::{Field, SchemaRef};
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyCapsule, PyMapping, PyString};
+use pyo3::types::{PyBytes, PyCapsule, PyMapping, PyString};
 
-use crate::errors::raise_invalid;
-use crate::{capsule, dtype};
+use crate::errors::{raise, raise_invalid};
+use crate::{capsule, dtype, pickled};
 
 /// The names and types of a table's columns, from a dict or from whatever has
 /// `__arrow_c_schema__`.
@@ -90,14 +90,20 @@ impl Schema {
         format!("Schema({})", columns(&self.0))
     }
 
+    /// A schema is pickled whole.
     fn __reduce__<'py>(
-        slf: &Bound<'py, Self>,
-    ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyAny>,))> {
-        let again = slf.py().import("sheaf._refs")?.getattr("schema_of_pairs")?;
-        let this = slf.get();
-        let pairs: Vec<(String, String)> =
-            this.0.fields().iter().map(|field| (field.name().clone(), word(field))).collect();
-        Ok((again, (pairs.into_pyobject(slf.py())?.into_any(),)))
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
+        let again = py.import("sheaf._refs")?.getattr("schema_again")?;
+        let file = pickled::schema_file(&self.0).map_err(|error| raise(py, &error))?;
+        Ok((again, (PyBytes::new(py, &file),)))
+    }
+
+    /// What was pickled.
+    #[staticmethod]
+    fn _of_file(py: Python<'_>, file: &[u8]) -> PyResult<Self> {
+        pickled::schema_of_file(file).map(Self).map_err(|error| raise(py, &error))
     }
 }
 

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyDict};
 use sheaf_store::error::human_bytes;
 
-use crate::args::{name_of, name_repr};
+use crate::args::{count, name_of, name_repr};
 use crate::errors::raise;
 use crate::info::Info;
 use crate::schema::{self, Schema};
@@ -42,7 +42,6 @@ impl Table {
     }
 
     fn title(&self, py: Python<'_>) -> PyResult<String> {
-        let count = |n: u64, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         Ok(format!(
             "{}: {}, {}, {}, {}",
             name_repr(py, &self.info().name)?,

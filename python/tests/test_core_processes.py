@@ -36,15 +36,20 @@ WAITS = {
     "put": "store.put_bytes('b', bytes(200 << 20), wait=600)",
     "build": "store.build('b', {'k': 'int64'}, rows=25 << 20, wait=600)",
     "create": "store.create('b', 200 << 20, wait=600)",
+    "writer": "store.writer('b', {'k': 'int64'}, wait=600).write(BATCH)",
     "connect": "sheaf.connect('/nowhere/store.sock', timeout=600)",
 }
+
+
+#: More than the store has room for.
+BATCH = "import numpy as np, pyarrow as pa\nBATCH = pa.record_batch({'k': np.zeros(25 << 20, int)})\n"
 
 
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
 def test_ctrl_c_interrupts_every_wait(store, run, wait):
     store.put_bytes("a", bytes(100 << 20))
     caught = f"try: {wait}\nexcept KeyboardInterrupt: print('caught', store.list() != [])\n"
-    child = run(READY + caught, store.url)
+    child = run(BATCH * ("BATCH" in wait) + READY + caught, store.url)
     assert child.stdout.readline() == "ready\n"
     time.sleep(0.3)  # Nothing tells that the wait has begun; earlier, the test is only weaker.
 
@@ -225,8 +230,7 @@ def total(data):
 
 
 def fill(store, name):
-    store.put(name, TABLE)
-    return os.getpid()
+    return os.getpid(), store.put(name, TABLE)
 
 
 @pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
@@ -236,10 +240,11 @@ def test_workers_are_passed_references(store, method):
 
     with multiprocessing.get_context(method).Pool(2) as pool:
         totals = pool.map(total, [table, store.ref("t"), table, store.ref("t")])
-        writer = pool.apply(fill, (sheaf.connect(store.url), "made"))
+        writer, info = pool.apply(fill, (sheaf.connect(store.url), "made"))
 
     assert totals == [TOTAL] * 4
     assert writer != os.getpid() and len(store.get("made")) == 300_000
+    assert info == store.info("made")
 
 
 def test_the_store_dies_with_its_parent(run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import threading
 
@@ -278,6 +279,35 @@ def test_pickles_are_references(store):
         pickle.loads(frozen)
 
 
+def test_schemas_and_infos_are_pickled_whole(store):
+    nested = pa.struct([("x", pa.int64()), ("y", pa.list_(pa.string()))])
+    fields = [
+        pa.field("nested", nested),
+        pa.field("word", pa.dictionary(pa.int8(), pa.string())),
+        pa.field("mass", pa.float64(), nullable=False, metadata={"unit": "kg"}),
+    ]
+    schema = sheaf.Schema(pa.schema(fields, metadata={"from": "here"}))
+    draft = store.create("draft", 5)
+    put = store.put("trades", TRADES, droppable=True, metadata=b"mine")
+    told = [put, store.info("draft", holders=True), store.put_bytes(b"\xff", b"")]
+
+    again = pickle.loads(pickle.dumps(schema))
+    infos = pickle.loads(pickle.dumps(told))
+
+    assert again == schema and again.metadata == {"from": "here"}
+    assert again.to_arrow().field("mass").metadata == {b"unit": b"kg"}
+    assert infos == told and [info.name for info in infos] == ["trades", "draft", b"\xff"]
+    assert infos[0].metadata == b"mine" and infos[1].holders[0].pid == os.getpid()
+    draft.abort()
+
+
+def test_what_is_no_pickle_of_an_info_is_refused():
+    with pytest.raises(sheaf.Invalid, match="not the parts"):
+        sheaf.Info._of_parts((b"a", 7, 0, [0] * 6, False, b"", []))
+    with pytest.raises(sheaf.Invalid):
+        sheaf.Schema._of_file(b"no Arrow file")
+
+
 def test_what_things_are_is_in_their_repr(store):
     store.put("trades", TRADES)
     store.put_bytes("raw", b"abc")
@@ -287,6 +317,7 @@ def test_what_things_are_is_in_their_repr(store):
     assert repr(store) == f'Served("{store.url}")'
     assert repr(store.get("trades")).startswith("Table('trades': 1000 rows, 3 columns, 1 batch, ")
     assert repr(store.info("raw")) == "Info('raw': sealed bytes, 3 B)"
+    assert repr(store.put("one", TRADES.slice(0, 1))).startswith("Info('one': sealed table, 1 row, ")
     assert repr(builder) == "Builder('built', 3 rows, ended; k: int64)"
     assert repr(store.get("trades").schema) == "Schema(k: int64?, v: float64?, s: string?)"
     assert repr(store.ref("raw")) == f"Ref(name='raw', url='{store.url}')"

@@ -6,9 +6,10 @@ A process keeps one connection to each store for all the references that it open
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sheaf._errors import NotFound
-from sheaf._sheaf import Schema, Store, Table
+from sheaf._sheaf import Info, Schema, Store, Table
 
 _stores: dict[str, Store] = {}
 
@@ -64,9 +65,14 @@ def table_again(url: str, name: str | bytes, sealed_ms: int, nbytes: int) -> Tab
     return table
 
 
-def schema_of_pairs(pairs: list[tuple[str, str]]) -> Schema:
+def schema_again(file: bytes) -> Schema:
     """A schema from what it was pickled as."""
-    return Schema(dict(pairs))
+    return Schema._of_file(file)
+
+
+def info_again(parts: tuple[Any, ...]) -> Info:
+    """An info from what it was pickled as."""
+    return Info._of_parts(parts)
 
 
 Ref.__module__ = "sheaf"
