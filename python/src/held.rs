@@ -9,6 +9,9 @@
 //!                                └─ someone looks ─▶ Kept ── the last one lets go ─▶ Ended
 //! ```
 //!
+//! A forked child does not inherit the memory: there the draft is nobody's, and is neither ended nor
+//! unmapped, since the addresses may have become something else's.
+//!
 //! **The lock is never held while the store is asked.**
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,6 +21,7 @@ use sheaf_store::{Draft, Error, Info, TableBuilder};
 
 use crate::buffer::Memory;
 use crate::errors::invalid;
+use crate::owner::{NOT_HERE, Owner};
 
 /// What can be sealed or aborted, and keeps what is seen of it if asked before.
 pub(crate) trait Pending: Send {
@@ -62,7 +66,10 @@ enum Stage<D> {
 }
 
 /// A draft and how many look at its memory.
-pub(crate) struct Held<D>(Mutex<State<D>>);
+pub(crate) struct Held<D> {
+    owner: Owner,
+    state: Mutex<State<D>>,
+}
 
 struct State<D> {
     stage: Stage<D>,
@@ -71,16 +78,17 @@ struct State<D> {
 
 impl<D: Pending> Held<D> {
     pub(crate) fn new(draft: D) -> Self {
-        Self(Mutex::new(State { stage: Stage::Open(draft), exports: 0 }))
+        let state = Mutex::new(State { stage: Stage::Open(draft), exports: 0 });
+        Self { owner: Owner::default(), state }
     }
 
     fn state(&self) -> MutexGuard<'_, State<D>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it can still be written and sealed.
+    /// Whether it can still be written and sealed, here.
     pub(crate) fn is_open(&self) -> bool {
-        matches!(self.state().stage, Stage::Open(_))
+        self.owner.is_here() && matches!(self.state().stage, Stage::Open(_))
     }
 
     /// Seals; who looks at the memory goes on seeing what it was.
@@ -112,6 +120,9 @@ impl<D: Pending> Held<D> {
     }
 
     fn begin_end(&self) -> Result<(D, bool), Error> {
+        if !self.owner.is_here() {
+            return Err(invalid(NOT_HERE));
+        }
         let mut state = self.state();
         match std::mem::replace(&mut state.stage, Stage::Ending) {
             Stage::Open(draft) => Ok((draft, state.exports > 0)),
@@ -131,8 +142,22 @@ impl<D: Pending> Held<D> {
     }
 }
 
+impl<D> Drop for Held<D> {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if !self.owner.is_here()
+            && let Stage::Open(draft) = std::mem::replace(&mut state.stage, Stage::Ended)
+        {
+            std::mem::forget(draft);
+        }
+    }
+}
+
 impl<D: Pending> Memory for Held<D> {
     fn enter(&self) -> Result<(), &'static str> {
+        if !self.owner.is_here() {
+            return Err(NOT_HERE);
+        }
         let mut state = self.state();
         match state.stage {
             Stage::Open(_) => {

@@ -8,7 +8,7 @@
 //!                        ├─ pickled                  what of these is pickled by value
 //!                        ├─ plasma                   what sheaf.plasma asks of it
 //!                        ├─ capsule, dtype           Arrow data and types, in and out
-//!                        ├─ buffer, held             memory shown to Python, and how long it stays
+//!                        ├─ buffer, held, owner      memory shown to Python, how long it stays, whose
 //!                        └─ errors, interrupt, args  what every call shares
 //! ```
 //!
@@ -32,6 +32,7 @@ mod held;
 mod info;
 mod interrupt;
 mod numpy;
+mod owner;
 mod pickled;
 mod plasma;
 mod preview;

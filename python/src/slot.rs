@@ -6,6 +6,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::errors::raise_invalid;
+use crate::owner::{NOT_HERE, Owner};
 
 enum State<T> {
     Here(T),
@@ -14,19 +15,26 @@ enum State<T> {
 }
 
 /// Holds a value that is taken out while it is used, so that nobody waits for a lock meanwhile.
-pub(crate) struct Slot<T>(Mutex<State<T>>);
+/// A forked child leaves it alone.
+pub(crate) struct Slot<T> {
+    owner: Owner,
+    state: Mutex<State<T>>,
+}
 
 impl<T> Slot<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self(Mutex::new(State::Here(value)))
+        Self { owner: Owner::default(), state: Mutex::new(State::Here(value)) }
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the value; `what` says in an error what has ended or is in use.
     pub(crate) fn take(&self, py: Python<'_>, what: &str) -> PyResult<T> {
+        if !self.owner.is_here() {
+            return Err(raise_invalid(py, format!("{what}: {NOT_HERE}")));
+        }
         let mut state = self.state();
         match std::mem::replace(&mut *state, State::InUse) {
             State::Here(value) => Ok(value),
@@ -48,9 +56,9 @@ impl<T> Slot<T> {
         *self.state() = State::Ended;
     }
 
-    /// Whether the value can still be used, now or after another thread.
+    /// Whether the value can still be used here, now or after another thread.
     pub(crate) fn is_open(&self) -> bool {
-        !matches!(*self.state(), State::Ended)
+        self.owner.is_here() && !matches!(*self.state(), State::Ended)
     }
 
     /// Uses the value where it is, shortly.
@@ -58,6 +66,15 @@ impl<T> Slot<T> {
         match &*self.state() {
             State::Here(value) => Some(look(value)),
             _ => None,
+        }
+    }
+}
+
+impl<T> Drop for Slot<T> {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if !self.owner.is_here() {
+            std::mem::forget(std::mem::replace(state, State::Ended));
         }
     }
 }

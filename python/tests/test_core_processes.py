@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -167,6 +169,42 @@ def test_the_interpreter_is_free_while_a_call_waits(store):
     assert not thread.is_alive()
 
 
+#: Calls that copy 64 MiB, or have the store check as much.
+LONG = {
+    "put": lambda store: store.put("t", LARGE),
+    "put_bytes": lambda store: store.put_bytes("b", LARGE["k"].chunk(0).to_numpy()),
+    "writer": lambda store: store.writer("w", LARGE.schema).write(LARGE),
+    "seal": lambda store: store.build("s", {"k": "int64"}, rows=8 << 20).seal(),
+}
+LARGE = pa.table({"k": np.arange(8 << 20)})
+
+
+@pytest.mark.parametrize("call", LONG.values(), ids=LONG)
+def test_the_interpreter_is_free_while_a_call_copies(store, call):
+    steps, done = 0, threading.Event()
+
+    def step():
+        nonlocal steps
+        while not done.is_set():
+            steps += 1
+            time.sleep(0)  # Gives the lock away, which nobody is made to do meanwhile.
+
+    interval = sys.getswitchinterval()
+    thread = threading.Thread(target=step)
+    thread.start()
+    sys.setswitchinterval(1000)
+    try:
+        before = steps
+        call(store)
+        after = steps
+    finally:
+        sys.setswitchinterval(interval)
+        done.set()
+        thread.join()
+
+    assert after > before
+
+
 def test_a_writer_that_is_killed_wakes_its_readers(store, run):
     child = run(READY + "d = store.create('raw', 100); print('made', flush=True); input()", store.url)
     for _ in range(2):
@@ -212,6 +250,42 @@ def test_a_forked_child_uses_the_same_client_and_tables(store):
 
     assert bytes(store.bytes("from the child")) == b"hello"
     assert len(store.get("t")) == 300_000
+
+
+def test_drafts_stay_their_parents(store):
+    draft, writer = store.create("raw", 5), store.writer("w", {"k": "int64"})
+    builder, watch = store.build("b", {"k": "int64"}, rows=300_000), store.watch()
+    builder["k"][:] = 7
+    uses = [draft.seal, draft.abort, writer.seal, builder.seal, builder.abort]
+    pid = os.fork()
+    if pid == 0:
+        told = 0
+        for use in uses:
+            try:
+                use()
+            except sheaf.Invalid as error:
+                told += "forked" in str(error)
+        try:
+            memoryview(draft)
+        except BufferError:
+            told += 1
+        try:
+            next(watch)
+        except sheaf.Unavailable:
+            told += 1
+        # Other memory may have come to lie where the builder's was: it must survive its end.
+        others = [np.full(300_000 + k, k) for k in range(64)]
+        del builder, draft, writer, use, uses
+        gc.collect()
+        told += all((other == k).all() for k, other in enumerate(others))
+        os._exit(told)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == len(uses) + 3
+
+    assert [info.state for info in store.list()] == ["draft"] * 3
+    draft.seal(), writer.seal(), builder.seal()
+    assert next(watch).kind == "sealed"
+    assert store.get("b").to_arrow()["k"][299_999].as_py() == 7
 
 
 def test_a_child_that_ends_by_itself_leaves_the_store(store):
