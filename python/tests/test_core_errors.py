@@ -82,6 +82,7 @@ def test_serve_says_why_it_did_not_start(store, tmp_path):
 def test_serve_takes_bytes_and_a_socket(tmp_path):
     with sheaf.serve(memory=64 << 20, socket=tmp_path / "my.sock", drain=0.5) as store:
         assert store.socket == str(tmp_path / "my.sock")
+        assert sheaf.connect(tmp_path / "my.sock").url == store.url
         assert store.stat()["store_pid"] == store.pid
     assert store.closed and store._child.poll() == 0
 

@@ -1,4 +1,4 @@
-"""The examples run, and so does every Python block of docs/python.md and of README.md."""
+"""The examples run, and so does every Python block of README.md and of the two guides."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import sheaf
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "python" / "examples"
 GUIDE = ROOT / "docs" / "python.md"
+GUIDES = [GUIDE, ROOT / "docs" / "from-plasma.md"]
 
 #: What is not called by name: a guide says `len(table)`, not `__len__`.
 SPOKEN = {"sheaf", "__version__"}
@@ -32,12 +33,14 @@ def run_block(page: Path, line: int, block: str, names: dict[str, object]) -> No
     exec(compile("\n" * (line - 1) + block, str(page), "exec"), names)
 
 
-PAGES = {f"{page.name}:{line}": (page, line, block) for page in [GUIDE] for line, block in blocks(page)}
+PAGES = {
+    f"{page.name}:{line}": (page, line, block) for page in GUIDES for line, block in blocks(page)
+}
 
 
 @pytest.mark.filterwarnings("error::DeprecationWarning", "error::FutureWarning")
 @pytest.mark.parametrize("place", PAGES)
-def test_every_block_of_the_guide_runs_by_itself(place, store, monkeypatch, tmp_path):
+def test_every_block_of_the_guides_runs_by_itself(place, store, monkeypatch, tmp_path):
     import numpy as np
     import pyarrow as pa
 

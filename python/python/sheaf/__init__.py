@@ -13,6 +13,8 @@ pandas, duckdb, …), and out to whatever takes such; nothing of them is importe
 
 from __future__ import annotations
 
+import os
+
 from sheaf._draft import Draft
 from sheaf._errors import (
     Denied,
@@ -72,7 +74,9 @@ __all__ = [
 ]
 
 
-def connect(url: str | None = None, timeout: float = 0.2, *, command: str | None = None) -> Store:
+def connect(
+    url: str | os.PathLike[str] | None = None, timeout: float = 0.2, *, command: str | None = None
+) -> Store:
     """Connects to the store at `url`: ``unix:/path/of/the/socket``, or the path alone; without
     one to ``$SHEAF_STORE``, else to the user's default socket.
 
@@ -85,4 +89,5 @@ def connect(url: str | None = None, timeout: float = 0.2, *, command: str | None
     ...     store.list()
     []
     """
+    url = None if url is None else os.fspath(url)
     return Store(url, timeout=timeout, command=command)

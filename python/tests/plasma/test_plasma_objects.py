@@ -111,6 +111,15 @@ def test_arguments_have_plasmas_names(client, new_id):
     client.delete([object_id])
 
 
+def test_sizes_may_be_whole_numbers_of_any_kind(client, new_id):
+    sizes = [client.create(new_id(), size).size for size in (1e3, np.int32(1000), True)]
+
+    assert sizes == [1000, 1000, 1]
+    assert client.evict(1e3) == 0
+    with pytest.raises(TypeError):
+        client.create(new_id(), "1000")
+
+
 def test_an_id_must_be_an_id(client):
     for call in [client.contains, client.seal, client.hash, lambda wrong: client.create(wrong, 1)]:
         with pytest.raises(TypeError):

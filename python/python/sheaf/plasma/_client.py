@@ -103,7 +103,7 @@ class PlasmaClient:
         (False, True)
         """
         name = name_of(object_id)
-        buffer = wrap(self._draft(name, data_size, metadata))
+        buffer = wrap(self._draft(name, _whole(data_size), metadata))
         draft, _ = self._drafts[name]
         self._drafts[name] = (draft, Written.of(buffer, id(self), name))
         return buffer
@@ -391,7 +391,7 @@ class PlasmaClient:
         (5, False)
         """
         with plasma_errors():
-            return _room.evict(self._store, num_bytes)
+            return _room.evict(self._store, _whole(num_bytes))
 
     def set_client_options(self, client_name: str, limit_output_memory: int) -> None:
         """Names this client, and limits what its objects may take: beyond that, its own go first.
@@ -400,7 +400,7 @@ class PlasmaClient:
 
         >>> client.set_client_options("loader", 1_000_000)
         """
-        self._room.limit(limit_output_memory)
+        self._room.limit(_whole(limit_output_memory))
         self._name = client_name
 
     def store_capacity(self) -> int:
@@ -518,3 +518,8 @@ class PlasmaClient:
 
     def __repr__(self) -> str:
         return f"<PlasmaClient of {self._socket_name or 'no store'}>"
+
+
+def _whole(nbytes: int) -> int:
+    """A number of bytes. Plasma took `1e9` for one, too."""
+    return int(nbytes) if isinstance(nbytes, float) else nbytes
