@@ -1,5 +1,7 @@
 //! The first rows of a table as HTML, for notebooks.
 
+use std::fmt::Write as _;
+
 use arrow_array::RecordBatch;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use sheaf_store::{Error, Table};
@@ -61,17 +63,43 @@ fn rows(batch: &RecordBatch, more: bool, out: &mut String) -> Result<(), Error> 
     for row in 0..batch.num_rows() {
         *out += "<tr>";
         for cell in &cells {
-            *out += &format!("<td>{}</td>", escaped(&cut(&cell.value(row).to_string())));
+            *out += &format!("<td>{}</td>", escaped(&Beginning::of(&cell.value(row))));
         }
         *out += if more { "<td>…</td></tr>" } else { "</tr>" };
     }
     Ok(())
 }
 
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(CELL) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+/// The beginning of a text, which may be long: what is not shown is not made either.
+struct Beginning {
+    text: String,
+    room: usize,
+}
+
+impl Beginning {
+    fn of(value: &impl std::fmt::Display) -> String {
+        let mut begun = Self { text: String::new(), room: CELL };
+        match write!(begun, "{value}") {
+            Ok(()) => begun.text,
+            Err(_) => begun.text + "…",
+        }
+    }
+}
+
+impl std::fmt::Write for Beginning {
+    fn write_str(&mut self, more: &str) -> std::fmt::Result {
+        match more.char_indices().nth(self.room) {
+            Some((end, _)) => {
+                self.text += &more[..end];
+                self.room = 0;
+                Err(std::fmt::Error) // Enough.
+            }
+            None => {
+                self.text += more;
+                self.room -= more.chars().count();
+                Ok(())
+            }
+        }
     }
 }
 

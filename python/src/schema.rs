@@ -107,10 +107,18 @@ impl Schema {
     }
 }
 
+/// The most columns that a `repr` shows.
+const SHOWN: usize = 20;
+
 /// `k: int64, v: float64?`: nullable columns end in a question mark.
 pub(crate) fn columns(schema: &SchemaRef) -> String {
-    let words: Vec<_> =
-        schema.fields().iter().map(|field| format!("{}: {}", field.name(), word(field))).collect();
+    let fields = schema.fields();
+    let shown = fields.iter().take(SHOWN);
+    let mut words: Vec<_> =
+        shown.map(|field| format!("{}: {}", field.name(), word(field))).collect();
+    if fields.len() > SHOWN {
+        words.push(format!("and {} more", fields.len() - SHOWN));
+    }
     words.join(", ")
 }
 

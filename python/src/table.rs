@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PyCapsule, PyDict};
 use sheaf_store::error::human_bytes;
 
 use crate::args::{count, name_of, name_repr};
-use crate::errors::raise;
+use crate::errors::detached;
 use crate::info::Info;
 use crate::schema::{self, Schema};
 use crate::{capsule, preview};
@@ -196,7 +196,8 @@ impl Table {
     }
 
     fn _repr_html_(&self, py: Python<'_>) -> PyResult<String> {
-        preview::html(&self.table, &self.title(py)?).map_err(|error| raise(py, &error))
+        let title = self.title(py)?;
+        detached(py, || preview::html(&self.table, &title))
     }
 
     /// A table is pickled as a reference to this very object.

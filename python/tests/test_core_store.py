@@ -332,6 +332,17 @@ def test_a_preview_shows_the_first_rows_escaped(store):
     assert html.count("<tr>") == 11 and "10 more rows" in html and "null" in html
 
 
+def test_what_is_long_is_shown_by_its_beginning(store):
+    store.put("long", pa.table({"s": ["x" * 5_000_000, "é" * 80], "l": [list(range(1000))] * 2}))
+    store.put("wide", pa.table({f"c{k}": [k] for k in range(5000)}))
+
+    html = store.get("long")._repr_html_()
+
+    assert f"<td>{'x' * 80}…</td>" in html and f"<td>{'é' * 80}</td>" in html and "[0, 1, 2" in html
+    assert repr(store.get("wide")).endswith("c19: int64?, and 4980 more)")
+    assert max(len(repr(store.get("wide"))), len(html)) < 1500
+
+
 def test_a_schema_is_read_from_whatever_describes_one():
     schema = sheaf.Schema({"a": "int64", "b": "timestamp[ns, tz=UTC]?", "c": np.float32, "d": pa.string()})
 
