@@ -15,9 +15,6 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any
 
@@ -32,16 +29,13 @@ Notification = tuple[bytes, int, int]
 _LENGTH = struct.Struct("=Q")
 _ENTRY = struct.Struct(f"={SIZE}sqq")
 
-#: How long a watch may take to begin or to end, in seconds.
-_WATCH_SECONDS = 0.1
-
 
 class Notifications:
     """One subscription."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
-        self._watch = watch(store, replay=True)
+        self._watch = store.watch(replay=True)
         self._queue: SimpleQueue[Notification | None] = SimpleQueue()
         self._ends: tuple[socket.socket, socket.socket] | None = None
         threading.Thread(target=self._read, name="sheaf-notifications", daemon=True).start()
@@ -120,30 +114,6 @@ class Notifications:
         if len(frame) < _LENGTH.size + _ENTRY.size:
             return None
         return _ENTRY.unpack_from(frame, _LENGTH.size)
-
-
-def watch(store: Any, *, replay: bool) -> Any:
-    """A watch of every object, once the store has begun it: what happens after is told."""
-    before = store.stat()["watches"]
-    begun = store.watch(b"", replay=replay)
-    _await(store, lambda watches: watches > before)
-    return begun
-
-
-@contextmanager
-def watching(store: Any) -> Iterator[Any]:
-    """A watch without replay that is over at the end, so that the next one is told from it."""
-    before = store.stat()["watches"]
-    with watch(store, replay=False) as events:
-        yield events
-    _await(store, lambda watches: watches <= before)
-
-
-def _await(store: Any, told: Callable[[int], bool]) -> None:
-    """Waits until the number of watches tells; not for long, since others begin and end theirs."""
-    give_up = time.monotonic() + _WATCH_SECONDS
-    while not told(store.stat()["watches"]) and time.monotonic() < give_up:
-        time.sleep(0.0001)
 
 
 def decode(buffer: Any) -> tuple[list[ObjectID], list[int], list[int]]:

@@ -11,7 +11,6 @@ import sheaf
 from ._errors import PlasmaStoreFull, plasma_errors
 from ._ids import ObjectID, binary, id_of
 from ._metadata import sizes
-from ._notifications import watching
 
 #: Objects from this size on, in bytes, are worth a question whether the store is about to be full.
 _LARGE_BYTES = 1 << 20
@@ -33,7 +32,7 @@ def evict(store: Any, nbytes: int) -> int:
         return freed
     # The store counts pages; what objects held themselves is in the events of their end.
     mark = b"sheaf.plasma:evict:" + os.urandom(16)
-    with watching(store) as events:
+    with store.watch() as events:
         while freed < nbytes and store.evict(nbytes - freed) > 0:
             try:
                 store.create(mark, 0, droppable=False).abort()
