@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+np = pytest.importorskip("numpy")
 pytest.importorskip("pyarrow")
 
 MIB = 1 << 20
@@ -88,6 +89,21 @@ def test_a_fifth_of_the_store_goes_at_a_time(client, new_id):
 
     gone = [not client.contains(object_id) for object_id in ids]
     assert gone == [True] * 3 + [False] * 7
+
+
+def test_all_of_the_store_can_be_had_as_soon_as_nobody_uses_it(plasma, new_id, capacity):
+    for first in range(1, 6):
+        with plasma.start_plasma_store(capacity) as (name, _):
+            client = plasma.connect(name)
+
+            for size in range(first, capacity // 20, 50_000):
+                object_id = new_id()
+                np.frombuffer(client.create(object_id, size), np.uint8)[:] = 1
+                client.seal(object_id)
+
+            for object_id in (new_id(), new_id()):
+                client.create(object_id, capacity)
+                client.seal(object_id)
 
 
 def test_what_is_used_stays(plasma, client, other, new_id):

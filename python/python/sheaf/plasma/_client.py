@@ -185,14 +185,17 @@ class PlasmaClient:
         """Creates or puts an object of this size, for which room is made first."""
         try:
             self._room.make(size)
+            came = True  # Memory may have come back after it was found lacking, so try once more.
             for wait in _WAITS:
                 try:
                     made = make(name, what, metadata, wait)
                     break
                 except sheaf.Full:
                     # To ask is also to hear what is to be let go of.
-                    if wait == _WAITS[-1] or not self._room.is_coming(size):
+                    fits, comes = self._room.outlook(size)
+                    if wait == _WAITS[-1] or not fits or not (came or comes):
                         raise
+                    came = comes
         except sheaf.Error as error:
             raise translated(error) from None
         self._room.note(name, size)

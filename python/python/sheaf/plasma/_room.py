@@ -81,12 +81,12 @@ class Room:
         if nbytes >= self._large:
             self._make_fifth(nbytes)
 
-    def is_coming(self, nbytes: int) -> bool:
-        """Whether this much may be free in a moment: when clients, this one included, let go of
-        what they map and use no more."""
+    def outlook(self, nbytes: int) -> tuple[bool, bool]:
+        """Whether this much fits beside what is used, and whether more may be free in a moment:
+        when clients, this one included, let go of what they map and use no more."""
         stat = self._store.stat()
         used = stat["draft_bytes"] + stat["held_bytes"]
-        return bool(stat["retired_bytes"] > 0 and nbytes <= stat["budget_bytes"] - used)
+        return nbytes <= stat["budget_bytes"] - used, stat["retired_bytes"] > 0
 
     def _make_fifth(self, nbytes: int) -> None:
         """If the store is about to drop something, has it drop a fifth: the next create is spared
