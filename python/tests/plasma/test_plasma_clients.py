@@ -1,11 +1,15 @@
 """Clients: how they connect, end and die."""
 
 import multiprocessing
+import os
+import signal
 import subprocess
 import sys
 import time
 
 import pytest
+
+import sheaf
 
 pytest.importorskip("pyarrow")
 
@@ -20,7 +24,6 @@ def test_a_client_knows_its_socket(client, socket):
 
 
 def test_a_client_waits_for_a_store_that_comes(plasma, tmp_path, socket):
-    import os
     import threading
 
     late = tmp_path / "late"
@@ -135,11 +138,40 @@ def test_a_writers_death_wakes_who_waits_for_it(plasma, socket, client, new_id):
 
 
 def kill(pid):
-    import os
-    import signal
-
     time.sleep(0.2)
     os.kill(pid, signal.SIGKILL)
+
+
+WAITS = {
+    "get": "client.get(plasma.ObjectID(b'a' * 20))",
+    "get_buffers": "client.get_buffers([plasma.ObjectID(b'a' * 20)], timeout_ms=600_000)",
+    "get_metadata": "client.get_metadata([plasma.ObjectID(b'a' * 20)])",
+    "notification": "client.subscribe(); print('waits', flush=True); client.get_next_notification()",
+}
+
+
+@pytest.mark.differs
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_ctrl_c_interrupts_every_wait(socket, wait):
+    """In Plasma it had to be killed."""
+    program = (
+        "import sys, sheaf.plasma as plasma\n"
+        "client = plasma.connect(sys.argv[1])\n"
+        f"try: {wait}\n"
+        "except KeyboardInterrupt: print('caught', client.store_capacity() > 0)"
+    )
+    command = [sys.executable, "-c", program, socket]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    if "waits" in wait:
+        assert child.stdout.readline() == "waits\n"
+    else:
+        with sheaf.connect(socket) as store:
+            while store.stat()["waits"] == 0:
+                time.sleep(0.005)
+
+    child.send_signal(signal.SIGINT)
+
+    assert child.communicate(timeout=30)[0] == "caught True\n"
 
 
 @pytest.mark.differs
