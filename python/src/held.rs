@@ -9,8 +9,8 @@
 //!                                └─ someone looks ─▶ Kept ── the last one lets go ─▶ Ended
 //! ```
 //!
-//! A forked child does not inherit the memory: there the draft is nobody's, and is neither ended nor
-//! unmapped, since the addresses may have become something else's.
+//! A forked child does not inherit the memory: there the draft is nobody's, and is neither ended
+//! nor unmapped, since the addresses may have become something else's.
 //!
 //! **The lock is never held while the store is asked.**
 

@@ -8,7 +8,7 @@
 //!                        ├─ pickled                  what of these is pickled by value
 //!                        ├─ plasma                   what sheaf.plasma asks of it
 //!                        ├─ capsule, dtype           Arrow data and types, in and out
-//!                        ├─ buffer, held, owner      memory shown to Python, how long it stays, whose
+//!                        ├─ buffer, held, owner      memory shown to Python, its time, its owner
 //!                        └─ errors, interrupt, args  what every call shares
 //! ```
 //!

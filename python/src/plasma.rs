@@ -1,5 +1,5 @@
-//! What `sheaf.plasma` asks of a store, in one step each: it creates, puts and gets small objects by
-//! the hundred thousand.
+//! What `sheaf.plasma` asks of a store, in one step each: it creates, puts and gets small objects
+//! by the hundred thousand.
 //!
 //! Everything is droppable, since Plasma drops what nobody uses when it is full. What these calls
 //! mean in Plasma's words is decided in Python.

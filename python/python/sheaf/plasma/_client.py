@@ -266,7 +266,8 @@ class PlasmaClient:
         metadata, as bytes, and data.
 
         >>> object_id = client.put_raw_buffer(b"hello")
-        >>> there, missing = client.get_buffers([object_id, plasma.ObjectID(b"a" * 20)], timeout_ms=0)
+        >>> wanted = [object_id, plasma.ObjectID(b"a" * 20)]
+        >>> there, missing = client.get_buffers(wanted, timeout_ms=0)
         >>> bytes(there), missing
         (b'hello', None)
         """
