@@ -1,0 +1,27 @@
+//! The far door: Arrow Flight over the bytes of a store.
+//!
+//! ```text
+//!              ┌ auth, deadlines ┐   ┌ get: stored messages, as they lie, to the socket
+//!  TCP, TLS,   │                 ├─▶ ├ put: frames from the socket, into a draft, one copy
+//!  Unix socket ┴─────────────────┘   └ service: every other call of FlightService
+//!                                              │
+//!                                             door ──▶ near door (`sheaf_store::Client`)
+//! ```
+//!
+//! The far door is a client of the near one, in the daemon's own process: it maps what it serves
+//! and writes into drafts like everybody else, and has no other way to the store. So whatever the
+//! near door promises of safety, limits and lifetime holds here, too.
+//!
+//! What this crate does not do: it keeps no data of its own, knows no object that the store does
+//! not know, and decodes no table that it serves.
+
+mod door;
+mod names;
+mod options;
+mod server;
+mod service;
+mod status;
+
+pub use options::FlightOptions;
+pub use server::FlightServer;
+pub use status::{code_of, kind_of};
