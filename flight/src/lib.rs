@@ -18,6 +18,7 @@
 mod door;
 mod names;
 mod options;
+mod sendfile;
 mod server;
 mod service;
 mod status;

@@ -190,11 +190,11 @@ fn open(
     }
     let descriptor = if descriptor { descriptors.next() } else { None };
     let map = match descriptor {
-        Some(descriptor) => link.maps.insert(container, &descriptor, segment)?,
+        Some(descriptor) => link.maps.insert(container, descriptor, segment)?,
         None => match link.maps.get(container) {
             Some(map) => map,
             // Another thread let go of it while this reply was on its way.
-            None => link.maps.insert(container, &fetch(link, object)?, segment)?,
+            None => link.maps.insert(container, fetch(link, object)?, segment)?,
         },
     };
     let object = Object::mapped(info, map, offset, hold)?;

@@ -175,7 +175,7 @@ impl Link {
                 body_bytes: 0,
                 program: String::new(),
             },
-            maps: Maps::default(),
+            maps: Maps::new(options.keep_descriptors),
             index: None,
             seen_ms: AtomicU64::new(0),
             start: Instant::now(),

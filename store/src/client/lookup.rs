@@ -50,5 +50,5 @@ fn read(map: &ReadMap, at: Location, name: &Name) -> Option<Object> {
 
 fn map_segment(link: &Link, container: u64) -> Option<Arc<ReadMap>> {
     let arrived = link.call(Open { container }).ok()?;
-    link.maps.insert(container, arrived.descriptors.first()?, true).ok()
+    link.maps.insert(container, arrived.descriptors.into_iter().next()?, true).ok()
 }

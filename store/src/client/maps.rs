@@ -25,9 +25,15 @@ struct Slot {
 #[derive(Default)]
 pub(super) struct Maps {
     slots: Mutex<HashMap<u64, Slot>>,
+    keeps_descriptors: bool,
 }
 
 impl Maps {
+    /// No mappings yet; of each that is made the descriptor is kept too, if so.
+    pub(super) fn new(keeps_descriptors: bool) -> Self {
+        Self { slots: Mutex::default(), keeps_descriptors }
+    }
+
     fn slots(&self) -> MutexGuard<'_, HashMap<u64, Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -53,20 +59,22 @@ impl Maps {
     pub(super) fn insert(
         &self,
         container: u64,
-        descriptor: &OwnedFd,
+        descriptor: OwnedFd,
         segment: bool,
     ) -> Result<Arc<ReadMap>> {
         let mut slots = self.slots();
         if let Some(map) = slots.get(&container).and_then(|slot| slot.map.upgrade()) {
             return Ok(map);
         }
-        let len = rustix::fs::fstat(descriptor)
+        let len = rustix::fs::fstat(&descriptor)
             .map_err(|errno| Error::os("asking for a container's size", errno))?
             .st_size;
         let len = usize::try_from(len)
             .map_err(|_| Error::new(Kind::Internal, "a container of negative size"))?;
         let expect = if segment { Expect::Segment } else { Expect::Sealed };
-        let map = Arc::new(ReadMap::new(descriptor.as_fd(), len, expect)?);
+        let map = ReadMap::new(descriptor.as_fd(), len, expect)?;
+        let map = if self.keeps_descriptors { map.with_file(descriptor) } else { map };
+        let map = Arc::new(map);
         if segment && slots.values().filter(|slot| slot.kept.is_some()).count() >= IDLE_SEGMENTS {
             slots.values_mut().for_each(|slot| slot.kept = None);
         }

@@ -50,6 +50,9 @@ pub struct ConnectOptions {
     /// How many threads copy a large object into the store; by its size and the machine's cores
     /// when not given.
     pub copy_threads: Option<usize>,
+    /// Keep the descriptor of every container that is mapped, for [`Object::file`]: for programs
+    /// that send objects from the file and have descriptors enough.
+    pub keep_descriptors: bool,
     /// Asked some twenty times a second by a thread that waits for the store; true ends the wait
     /// with [`Kind::Interrupted`]. For programs whose signals are handled between two steps of
     /// theirs, as Python's are.
@@ -62,6 +65,7 @@ impl Default for ConnectOptions {
             timeout: Duration::from_millis(200),
             command: String::new(),
             copy_threads: None,
+            keep_descriptors: false,
             interrupted: None,
         }
     }

@@ -4,6 +4,7 @@
 //! them goes, the hold goes back to the store.
 
 use std::ops::Range;
+use std::os::fd::BorrowedFd;
 use std::sync::{Arc, OnceLock, Weak};
 
 use arrow_array::RecordBatch;
@@ -38,23 +39,25 @@ pub struct Object(Arc<Opened>);
 /// same.
 pub(super) struct Opened {
     info: Info,
+    /// The mapping, and where in it the object begins. Before the buffer, so that it goes first:
+    /// the hold goes back with the buffer, after the mapping that it stands for.
+    source: Option<(Arc<ReadMap>, u64)>,
     buffer: Buffer,
-    mapped: bool,
     /// The table, once somebody has asked for it.
     file: OnceLock<sheaf_ipc::File>,
 }
 
 impl Object {
     pub(super) fn mapped(info: Info, map: Arc<ReadMap>, offset: u64, hold: Hold) -> Result<Self> {
-        let buffer = memory::buffer(map, offset, info.bytes, hold).ok_or_else(|| {
+        let buffer = memory::buffer(map.clone(), offset, info.bytes, hold).ok_or_else(|| {
             let message = format!("object {} lies outside its container", info.name);
             Error::new(Kind::Internal, message)
         })?;
-        Ok(Self::new(info, buffer, true))
+        Ok(Self::new(info, buffer, Some((map, offset))))
     }
 
-    fn new(info: Info, buffer: Buffer, mapped: bool) -> Self {
-        Self(Arc::new(Opened { info, buffer, mapped, file: OnceLock::new() }))
+    fn new(info: Info, buffer: Buffer, source: Option<(Arc<ReadMap>, u64)>) -> Self {
+        Self(Arc::new(Opened { info, source, buffer, file: OnceLock::new() }))
     }
 
     pub(super) fn again(opened: Arc<Opened>) -> Self {
@@ -66,7 +69,7 @@ impl Object {
     }
 
     pub(super) fn inline(info: Info, bytes: &[u8]) -> Self {
-        Self::new(info, memory::aligned(bytes), false)
+        Self::new(info, memory::aligned(bytes), None)
     }
 
     /// What the store knew of it when it was got.
@@ -90,9 +93,18 @@ impl Object {
     /// The addresses the object is mapped at; `None` for a tiny one, which came in the message.
     #[must_use]
     pub fn mapped_range(&self) -> Option<Range<usize>> {
-        let Opened { buffer, mapped, .. } = &*self.0;
+        let Opened { buffer, source, .. } = &*self.0;
         let start = buffer.as_ptr() as usize;
-        mapped.then(|| start..start + buffer.len())
+        source.is_some().then(|| start..start + buffer.len())
+    }
+
+    /// A read-only descriptor of the object's file, and where in it the object begins; `None`
+    /// unless the client keeps descriptors
+    /// ([`ConnectOptions::keep_descriptors`](super::ConnectOptions::keep_descriptors)).
+    #[must_use]
+    pub fn file(&self) -> Option<(BorrowedFd<'_>, u64)> {
+        let (map, offset) = self.0.source.as_ref()?;
+        Some((map.file()?, *offset))
     }
 
     /// The object as a table.

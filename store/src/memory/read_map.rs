@@ -5,7 +5,7 @@
 //! pages at half. `MADV_POPULATE_READ` beforehand changed neither: the kernel maps small pages
 //! around a fault anyway.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::io::Errno;
@@ -18,12 +18,14 @@ use super::seals::{self, Expect};
 
 /// A read-only mapping of a container, at a multiple of 2 MiB, unmapped on drop.
 ///
-/// It keeps the container's memory alive by itself: the descriptor may be closed.
+/// It keeps the container's memory alive by itself: the descriptor may be closed, or kept for
+/// those who send from it.
 #[derive(Debug)]
 pub struct ReadMap {
     place: Place,
     len: usize,
     expect: Expect,
+    file: Option<OwnedFd>,
 }
 
 impl ReadMap {
@@ -44,7 +46,20 @@ impl ReadMap {
             }
             other => other?,
         };
-        Ok(Self { place, len, expect })
+        Ok(Self { place, len, expect, file: None })
+    }
+
+    /// Keeps the descriptor that the mapping was made from.
+    #[must_use]
+    pub fn with_file(mut self, file: OwnedFd) -> Self {
+        self.file = Some(file);
+        self
+    }
+
+    /// The descriptor, if it was kept: byte 0 of the file is byte 0 of the mapping.
+    #[must_use]
+    pub fn file(&self) -> Option<BorrowedFd<'_>> {
+        self.file.as_ref().map(AsFd::as_fd)
     }
 
     /// The first byte; `len` bytes from it stay mapped until `self` drops.
