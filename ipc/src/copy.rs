@@ -93,6 +93,25 @@ impl Copy {
         self.len + self.padding
     }
 
+    /// The bytes, where they lie if nothing happens to them on the way, and how many zeros follow.
+    pub(crate) fn to_slice(&self) -> (Buffer, usize) {
+        let bytes = match &self.source {
+            Source::Bytes(bytes) => bytes.clone(),
+            // What follows the last bit is nobody's.
+            Source::Bits(bits) if bits.offset() % 8 == 0 => {
+                bits.inner().slice_with_length(bits.offset() / 8, self.len)
+            }
+            _ => {
+                let mut bytes = Vec::with_capacity(self.len);
+                self.write(0, &mut bytes.spare_capacity_mut()[..self.len], Way::Cached);
+                // SAFETY: `write` wrote all of them.
+                unsafe { bytes.set_len(self.len) };
+                Buffer::from_vec(bytes)
+            }
+        };
+        (bytes, self.padding)
+    }
+
     /// Writes as many bytes as `target` holds, those from `start` on.
     ///
     /// `start` is zero or a multiple of the alignment, and so is never inside an integer.

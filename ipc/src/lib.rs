@@ -20,7 +20,7 @@
 //! - **Write** known batches with a [`Plan`], batches as they come with an [`Encoder`], and a
 //!   table whose values are yet to be computed with a [`Layout`], which copies nothing at all.
 //! - **Read** with a [`File`]: its batches point into the buffer, and its messages are what
-//!   Arrow Flight sends.
+//!   Arrow Flight sends; a [`Cutter`] makes smaller ones of large ones.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -53,6 +53,7 @@
 mod blocks;
 mod check;
 mod copy;
+mod cut;
 mod decode;
 mod dictionary;
 mod encode;
@@ -68,6 +69,7 @@ mod stream;
 mod validate;
 mod walk;
 
+pub use cut::{Cutter, Piece};
 pub use encode::{Encoder, Part};
 pub use error::{Error, Kind, Result};
 pub use file::{File, Message, MessageKind};

@@ -1,5 +1,6 @@
 //! Files written, opened, and compared: by us, and by arrow-rs.
 
+mod cut;
 mod harness;
 mod hostile;
 mod layout;

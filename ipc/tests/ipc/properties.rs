@@ -131,7 +131,7 @@ fn unsliced(rows: usize, depth: u32) -> BoxedStrategy<ArrayRef> {
 }
 
 /// A few batches of the same columns: slices of one table.
-fn tables() -> impl Strategy<Value = Vec<RecordBatch>> {
+pub(crate) fn tables() -> impl Strategy<Value = Vec<RecordBatch>> {
     (0..40_usize).prop_flat_map(|rows| {
         let cuts = vec(0..=rows, 0..4);
         (vec(array(rows, 2), 1..5), cuts).prop_map(move |(columns, mut cuts)| {
@@ -174,7 +174,7 @@ fn padding(bytes: &Buffer, file: &File) -> Vec<u8> {
 }
 
 /// Enough cases by default to be quick; `PROPTEST_CASES` makes them more.
-fn config() -> ProptestConfig {
+pub(crate) fn config() -> ProptestConfig {
     ProptestConfig { failure_persistence: None, ..Default::default() }
 }
 
