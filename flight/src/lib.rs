@@ -15,13 +15,17 @@
 //! What this crate does not do: it keeps no data of its own, knows no object that the store does
 //! not know, and decodes no table that it serves.
 
+mod app_metadata;
 mod door;
+mod front;
+mod get;
 mod names;
 mod options;
 mod sendfile;
 mod server;
 mod service;
 mod status;
+mod tuning;
 
 pub use options::FlightOptions;
 pub use server::FlightServer;

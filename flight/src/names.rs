@@ -15,6 +15,16 @@ use tonic::Status;
 pub(crate) struct TicketBody {
     /// The object's name.
     pub(crate) name: String,
+    /// The most that the body of a message may take, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) max_message_bytes: Option<u64>,
+}
+
+impl TicketBody {
+    /// A ticket that asks for nothing but the object.
+    pub(crate) fn of(name: &Name) -> Self {
+        Self { name: name.to_string(), max_message_bytes: None }
+    }
 }
 
 /// The object's name in a descriptor.
@@ -38,15 +48,14 @@ pub(crate) fn descriptor(name: &Name) -> FlightDescriptor {
 
 /// The ticket of an object.
 pub(crate) fn ticket(name: &Name) -> Ticket {
-    let body = TicketBody { name: name.to_string() };
-    Ticket::new(serde_json::to_vec(&body).unwrap_or_default())
+    Ticket::new(serde_json::to_vec(&TicketBody::of(name)).unwrap_or_default())
 }
 
-/// The object's name in a ticket.
-pub(crate) fn of_ticket(ticket: &Ticket) -> Result<Name, Status> {
+/// What a ticket asks for.
+pub(crate) fn of_ticket(ticket: &Ticket) -> Result<TicketBody, Status> {
     match serde_json::from_slice::<TicketBody>(&ticket.ticket) {
-        Ok(body) => name_of(body.name.as_bytes()),
-        Err(_) => name_of(&ticket.ticket),
+        Ok(body) => name_of(body.name.as_bytes()).map(|_| body),
+        Err(_) => name_of(&ticket.ticket).map(|name| TicketBody::of(&name)),
     }
 }
 

@@ -277,7 +277,7 @@ mod tests {
         let timeout = Duration::from_secs(10);
         let options = ConnectOptions { keep_descriptors, timeout, ..ConnectOptions::default() };
         let client = connect_with(&server.url(), &options).unwrap();
-        let bytes: Vec<u8> = (0..BYTES).map(|at| (at * 31 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..BYTES).map(|at| (at * 31) as u8).collect();
         client.put_bytes("o", &bytes, &PutOptions::default()).unwrap();
         (server, client.get("o").unwrap(), folder)
     }

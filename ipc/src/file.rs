@@ -150,19 +150,26 @@ impl File {
     /// The file as messages, in the order in which a stream has them: schema, dictionaries,
     /// batches.
     pub fn messages(&self) -> impl Iterator<Item = Message> + '_ {
+        (0..self.num_messages()).filter_map(|index| self.message(index))
+    }
+
+    /// How many messages [`messages`](Self::messages) has.
+    pub fn num_messages(&self) -> usize {
+        1 + self.0.opened.dictionaries.len() + self.num_batches()
+    }
+
+    /// One of the [`messages`](Self::messages), by its place among them.
+    pub fn message(&self, index: usize) -> Option<Message> {
         let Opened { schema, dictionaries, batches, .. } = &self.0.opened;
-        let kinds = [
-            (MessageKind::Schema, std::slice::from_ref(schema)),
-            (MessageKind::Dictionary, dictionaries.as_slice()),
-            (MessageKind::Batch, batches.as_slice()),
-        ];
-        kinds.into_iter().flat_map(move |(kind, blocks)| {
-            blocks.iter().map(move |block| Message {
-                kind,
-                header: block.header(&self.0.buffer),
-                body: block.body(&self.0.buffer),
-            })
-        })
+        let (kind, block) = match index.checked_sub(1) {
+            None => (MessageKind::Schema, schema),
+            Some(index) if index < dictionaries.len() => {
+                (MessageKind::Dictionary, &dictionaries[index])
+            }
+            Some(index) => (MessageKind::Batch, batches.get(index - dictionaries.len())?),
+        };
+        let buffer = &self.0.buffer;
+        Some(Message { kind, header: block.header(buffer), body: block.body(buffer) })
     }
 
     fn block(&self, index: usize) -> Result<&Block> {

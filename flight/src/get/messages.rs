@@ -1,0 +1,154 @@
+//! The messages of a stream, one after the other: schema, dictionaries, batches.
+//!
+//! What fits goes out as it is stored. A batch that is too large is cut into row ranges, whose
+//! buffers are slices of the mapping all the same.
+
+use arrow_buffer::Buffer;
+use bytes::Bytes;
+use sheaf_ipc::{Cutter, File, MessageKind, Piece};
+use sheaf_store::{Object, ObjectKind};
+use tonic::Status;
+
+use super::frame;
+use super::opaque::Opaque;
+use super::options::Options;
+use crate::app_metadata;
+use crate::status;
+
+/// Zeros to pad with.
+static ZEROS: [u8; 64] = [0; 64];
+
+/// One message: what goes before its body, and the body in pieces.
+pub(super) type Outgoing = Vec<Bytes>;
+
+/// The messages of an object, made when their turn comes.
+pub(super) enum Messages {
+    Table(Box<Table>),
+    Opaque(Opaque),
+}
+
+impl Messages {
+    pub(super) fn new(object: &Object, options: Options) -> Result<Self, Status> {
+        if object.info().kind == ObjectKind::Bytes {
+            return Ok(Self::Opaque(Opaque::new(object, options)));
+        }
+        let table = object.table().map_err(|error| status::of(&error))?;
+        Ok(Self::Table(Box::new(Table::new(table.file().clone(), options))))
+    }
+
+    /// The next message; none at the end.
+    pub(super) fn next(&mut self) -> Result<Option<Outgoing>, Status> {
+        match self {
+            Self::Table(table) => table.next(),
+            Self::Opaque(opaque) => Ok(opaque.next()),
+        }
+    }
+}
+
+/// A table's messages.
+pub(super) struct Table {
+    file: File,
+    /// How many of the stored messages are done.
+    done: usize,
+    /// The batch that is being cut.
+    cutting: Option<Cutting>,
+    cutter: Option<Cutter>,
+    most: usize,
+}
+
+struct Cutting {
+    batch: usize,
+    next_row: usize,
+    rows: usize,
+}
+
+impl Table {
+    fn new(file: File, options: Options) -> Self {
+        Self { file, done: 0, cutting: None, cutter: None, most: options.message_bytes }
+    }
+
+    fn next(&mut self) -> Result<Option<Outgoing>, Status> {
+        if self.cutting.is_some() {
+            return self.next_piece().map(Some);
+        }
+        let Some(message) = self.file.message(self.done) else { return Ok(None) };
+        let batch = self.done.checked_sub(self.file.num_messages() - self.file.num_batches());
+        self.done += 1;
+        let Some(batch) = batch.filter(|_| message.kind == MessageKind::Batch) else {
+            let is_schema = message.kind == MessageKind::Schema;
+            return Ok(Some(whole(&message.header, &[], (!is_schema).then_some(message.body))));
+        };
+        if message.body.len() > self.most && self.cutter()?.num_rows(batch).map_err(broken)? > 1 {
+            let rows = self.cutter()?.num_rows(batch).map_err(broken)?;
+            self.cutting = Some(Cutting { batch, next_row: 0, rows });
+            return self.next_piece().map(Some);
+        }
+        let kept = self.app_metadata(batch)?;
+        Ok(Some(whole(&message.header, &kept, Some(message.body))))
+    }
+
+    fn next_piece(&mut self) -> Result<Outgoing, Status> {
+        let Some(Cutting { batch, next_row, rows }) = self.cutting.take() else {
+            return Err(Status::internal("no batch is being cut"));
+        };
+        let most = self.most;
+        let piece = self.cutter()?.piece(batch, next_row, most, &Vec::new()).map_err(broken)?;
+        // What belongs to the batch goes with its first rows.
+        let kept = if next_row == 0 { self.app_metadata(batch)? } else { Bytes::new() };
+        if piece.rows.end < rows {
+            self.cutting = Some(Cutting { batch, next_row: piece.rows.end, rows });
+        }
+        Ok(cut(piece, &kept))
+    }
+
+    fn cutter(&mut self) -> Result<&mut Cutter, Status> {
+        if self.cutter.is_none() {
+            self.cutter = Some(Cutter::new(&self.file).map_err(broken)?);
+        }
+        self.cutter.as_mut().ok_or_else(|| Status::internal("no cutter"))
+    }
+
+    fn app_metadata(&self, batch: usize) -> Result<Bytes, Status> {
+        Ok(app_metadata::of(&self.file.batch_metadata(batch).map_err(broken)?))
+    }
+}
+
+/// A message as it is stored.
+fn whole(header: &[u8], app_metadata: &[u8], body: Option<Buffer>) -> Outgoing {
+    let before = frame::before_body(header, app_metadata, body.as_ref().map(Buffer::len));
+    let body = body.filter(|body| !body.is_empty());
+    std::iter::once(before).chain(body.map(shared)).collect()
+}
+
+/// A piece of a batch.
+fn cut(piece: Piece, app_metadata: &[u8]) -> Outgoing {
+    let mut parts = Vec::with_capacity(1 + 2 * piece.body.len());
+    parts.push(frame::before_body(&piece.header, app_metadata, Some(piece.body_len)));
+    for (buffer, zeros) in piece.body {
+        if !buffer.is_empty() {
+            parts.push(shared(buffer));
+        }
+        if zeros > 0 {
+            parts.push(Bytes::from_static(&ZEROS[..zeros]));
+        }
+    }
+    parts
+}
+
+/// The bytes of a buffer, which they keep: for a slice of a mapping, the mapping and its hold.
+pub(super) fn shared(buffer: Buffer) -> Bytes {
+    struct Owner(Buffer);
+
+    impl AsRef<[u8]> for Owner {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    Bytes::from_owner(Owner(buffer))
+}
+
+/// What was checked at seal turned out not to be sound.
+fn broken(error: sheaf_ipc::Error) -> Status {
+    Status::internal(format!("a stored table can't be read: {error}"))
+}

@@ -1,0 +1,91 @@
+//! What a reader may ask of a stream: in its ticket, or in headers, which win.
+
+use http::HeaderMap;
+use tonic::Status;
+
+use crate::names::TicketBody;
+
+/// The most that a message may take unless more is asked for, in bytes: some clients and servers
+/// take 4 MiB and no more, everything around the body included.
+pub(crate) const DEFAULT_MESSAGE_BYTES: usize = (4 << 20) - (64 << 10);
+
+/// The least that may be asked for, in bytes.
+const LEAST_MESSAGE_BYTES: usize = 64 << 10;
+
+/// The most that gRPC can carry in a message, with room for what is around the body, in bytes.
+const MOST_MESSAGE_BYTES: usize = (2 << 30) - (1 << 20);
+
+/// The header that asks for larger, or smaller, messages.
+pub(crate) const MESSAGE_BYTES_HEADER: &str = "sheaf-max-message-bytes";
+
+/// How a stream is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Options {
+    /// The most that the body of a message may take, in bytes.
+    pub(crate) message_bytes: usize,
+}
+
+impl Options {
+    /// What the ticket and the headers ask for.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` for what can't be had.
+    pub(crate) fn new(ticket: &TicketBody, headers: &HeaderMap) -> Result<Self, Status> {
+        let asked = match headers.get(MESSAGE_BYTES_HEADER) {
+            None => ticket.max_message_bytes,
+            Some(value) => {
+                let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+                Some(number.ok_or_else(|| {
+                    Status::invalid_argument(format!(
+                        "{MESSAGE_BYTES_HEADER} is no number of bytes"
+                    ))
+                })?)
+            }
+        };
+        let message_bytes = match asked {
+            None => DEFAULT_MESSAGE_BYTES,
+            Some(bytes) if bytes >= LEAST_MESSAGE_BYTES as u64 => {
+                usize::try_from(bytes).unwrap_or(usize::MAX).min(MOST_MESSAGE_BYTES)
+            }
+            Some(bytes) => {
+                return Err(Status::invalid_argument(format!(
+                    "messages of {bytes} bytes; the least is {LEAST_MESSAGE_BYTES}"
+                )));
+            }
+        };
+        Ok(Self { message_bytes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ticket(max_message_bytes: Option<u64>) -> TicketBody {
+        TicketBody { max_message_bytes, ..TicketBody::of(&sheaf_store::Name::new("t").unwrap()) }
+    }
+
+    fn asked(header: Option<&str>, body: Option<u64>) -> Result<usize, Status> {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = header {
+            headers.insert(MESSAGE_BYTES_HEADER, value.parse().unwrap());
+        }
+        Options::new(&ticket(body), &headers).map(|options| options.message_bytes)
+    }
+
+    #[test]
+    fn the_header_wins_over_the_ticket_and_both_over_the_default() {
+        assert_eq!(asked(None, None).unwrap(), DEFAULT_MESSAGE_BYTES);
+        assert_eq!(asked(None, Some(1 << 20)).unwrap(), 1 << 20);
+        assert_eq!(asked(Some("100000"), Some(1 << 20)).unwrap(), 100_000);
+        assert_eq!(asked(Some("99999999999999"), None).unwrap(), MOST_MESSAGE_BYTES);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for header in ["", "many", "-1", "100"] {
+            let error = asked(Some(header), None).unwrap_err();
+            assert_eq!(error.code(), tonic::Code::InvalidArgument, "{header}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! How sockets and HTTP/2 are set: what made a difference when it was measured.
+//!
+//! - **The send buffer.** A socket that sizes it itself grows it far beyond what the receiver keeps up
+//!   with, even on one machine; then it retransmits. A fixed, small one never did.
+//! - **Congestion control.** On a loopback address there is no congestion to control, and `bbr`, the
+//!   default in places, paces what need not be paced. `reno` needs no privilege.
+//! - **Windows and frames.** A frame of HTTP/2 is a system call: large ones are fewer.
+
+use std::os::fd::AsFd;
+
+use rustix::net::sockopt::{set_socket_send_buffer_size, set_tcp_congestion, set_tcp_nodelay};
+use tonic::transport::Server;
+
+/// The send buffer of a connection, in bytes.
+const SEND_BUFFER_BYTES: usize = 512 << 10;
+
+/// The largest frame of HTTP/2 that is sent or taken, in bytes.
+const FRAME_BYTES: u32 = 1 << 20;
+
+/// What a client may send ahead in one stream, and in all of a connection, in bytes.
+const STREAM_WINDOW_BYTES: u32 = 8 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
+
+/// Sets a TCP socket. What the kernel does not take is left as it is.
+pub(crate) fn tcp(socket: impl AsFd, is_loopback: bool) {
+    let socket = socket.as_fd();
+    let _ = set_tcp_nodelay(socket, true);
+    let _ = set_socket_send_buffer_size(socket, SEND_BUFFER_BYTES);
+    if is_loopback {
+        let _ = set_tcp_congestion(socket, "reno");
+    }
+}
+
+/// Sets a Unix socket.
+pub(crate) fn unix(socket: impl AsFd) {
+    let _ = set_socket_send_buffer_size(socket.as_fd(), SEND_BUFFER_BYTES);
+}
+
+/// Sets HTTP/2.
+pub(crate) fn http2(server: Server) -> Server {
+    server
+        .max_frame_size(FRAME_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+}

@@ -1,0 +1,37 @@
+//! An endpoint on a store of its own, and clients of it.
+
+use arrow_flight::FlightClient;
+use sheaf_flight::{FlightOptions, FlightServer};
+use sheaf_store::{Client, ConnectOptions, ServeOptions, Server, connect_with};
+use tempfile::TempDir;
+use tonic::transport::Channel;
+
+/// A store and its endpoint, on threads of this process. Ends on drop: the endpoint first.
+pub(crate) struct Endpoint {
+    pub(crate) flight: FlightServer,
+    pub(crate) store: Client,
+    _server: Server,
+    _folder: TempDir,
+}
+
+impl Endpoint {
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = ServeOptions::new(folder.path().join("store.sock"), 256 << 20);
+        let server = Server::spawn(options).unwrap();
+        let options = ConnectOptions { keep_descriptors: true, ..ConnectOptions::default() };
+        let store = connect_with(&server.url(), &options).unwrap();
+        let address = "127.0.0.1:0".parse().unwrap();
+        let flight = FlightServer::spawn(store.clone(), &FlightOptions::new(address)).unwrap();
+        Self { flight, store, _server: server, _folder: folder }
+    }
+
+    pub(crate) async fn channel(&self) -> Channel {
+        let url = format!("http://{}", self.flight.address());
+        Channel::from_shared(url).unwrap().connect().await.unwrap()
+    }
+
+    pub(crate) async fn client(&self) -> FlightClient {
+        FlightClient::new(self.channel().await)
+    }
+}
