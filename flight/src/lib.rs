@@ -15,10 +15,12 @@
 //! What this crate does not do: it keeps no data of its own, knows no object that the store does
 //! not know, and decodes no table that it serves.
 
+mod address;
 mod app_metadata;
 mod door;
 mod front;
 mod get;
+mod listen;
 mod names;
 mod options;
 mod sendfile;
@@ -27,6 +29,7 @@ mod service;
 mod status;
 mod tuning;
 
-pub use options::FlightOptions;
-pub use server::FlightServer;
+pub use address::Address;
+pub use options::{FlightOptions, TlsOptions};
+pub use server::{FlightListener, FlightServer};
 pub use status::{code_of, kind_of};

@@ -1,13 +1,17 @@
-//! How an object is named in Flight: descriptors and tickets.
+//! How an object is named in Flight: descriptors, tickets, and JSON.
 //!
-//! A descriptor of type PATH with one part names an object by that part. A ticket is what
-//! `GetFlightInfo` handed out: a JSON object, or the bare name, so that a client may make one up.
+//! A descriptor of type PATH with one part names an object by that part; one of type CMD says it in
+//! JSON. A ticket is what `GetFlightInfo` handed out: JSON, or the bare name, so that a client may
+//! make one up. Names are text there: one that is no printable text is written as `0x…`, its bytes
+//! in hexadecimal.
 
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{FlightDescriptor, Ticket};
 use serde::{Deserialize, Serialize};
 use sheaf_store::Name;
 use tonic::Status;
+
+use crate::status;
 
 /// What a ticket says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,25 +22,48 @@ pub(crate) struct TicketBody {
     /// The most that the body of a message may take, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) max_message_bytes: Option<u64>,
+    /// Compress the buffers: `lz4` or `zstd`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) compression: Option<String>,
 }
 
 impl TicketBody {
     /// A ticket that asks for nothing but the object.
     pub(crate) fn of(name: &Name) -> Self {
-        Self { name: name.to_string(), max_message_bytes: None }
+        Self { name: name.to_string(), max_message_bytes: None, compression: None }
     }
 }
 
-/// The object's name in a descriptor.
-pub(crate) fn of_descriptor(descriptor: &FlightDescriptor) -> Result<Name, Status> {
+/// What a descriptor of type CMD says.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Command {
+    Get(TicketBody),
+}
+
+/// What a descriptor asks for.
+pub(crate) fn wanted(descriptor: &FlightDescriptor) -> Result<TicketBody, Status> {
     match (descriptor.r#type(), descriptor.path.as_slice()) {
-        (DescriptorType::Path, [name]) => name_of(name.as_bytes()),
+        (DescriptorType::Path, [name]) => {
+            of_text(name)?;
+            Ok(TicketBody { name: name.clone(), max_message_bytes: None, compression: None })
+        }
         (DescriptorType::Path, parts) => Err(Status::invalid_argument(format!(
             "a path of {} parts names no object: give one part, the object's name",
             parts.len()
         ))),
+        (DescriptorType::Cmd, _) => {
+            let command = serde_json::from_slice(&descriptor.cmd).map_err(|error| {
+                Status::invalid_argument(format!(
+                    "the command is not {{\"get\": {{\"name\": …}}}}: {error}"
+                ))
+            })?;
+            let Command::Get(body) = command;
+            of_text(&body.name)?;
+            Ok(body)
+        }
         _ => Err(Status::invalid_argument(
-            "a command names no object: give a descriptor of type PATH with the object's name",
+            "a descriptor of no type: give one of type PATH with the object's name",
         )),
     }
 }
@@ -46,19 +73,78 @@ pub(crate) fn descriptor(name: &Name) -> FlightDescriptor {
     FlightDescriptor::new_path(vec![name.to_string()])
 }
 
-/// The ticket of an object.
-pub(crate) fn ticket(name: &Name) -> Ticket {
-    Ticket::new(serde_json::to_vec(&TicketBody::of(name)).unwrap_or_default())
+/// A ticket that says so.
+pub(crate) fn ticket(body: &TicketBody) -> Ticket {
+    Ticket::new(serde_json::to_vec(body).unwrap_or_default())
 }
 
 /// What a ticket asks for.
 pub(crate) fn of_ticket(ticket: &Ticket) -> Result<TicketBody, Status> {
     match serde_json::from_slice::<TicketBody>(&ticket.ticket) {
-        Ok(body) => name_of(body.name.as_bytes()).map(|_| body),
-        Err(_) => name_of(&ticket.ticket).map(|name| TicketBody::of(&name)),
+        Ok(body) => of_text(&body.name).map(|_| body),
+        Err(_) => name(&ticket.ticket).map(|name| TicketBody::of(&name)),
     }
 }
 
-fn name_of(bytes: &[u8]) -> Result<Name, Status> {
-    Name::new(bytes).map_err(|error| crate::status::of(&error))
+/// The name that a text stands for.
+pub(crate) fn of_text(text: &str) -> Result<Name, Status> {
+    match unprintable(text) {
+        Some(name) => Ok(name),
+        None => name(text.as_bytes()),
+    }
+}
+
+/// The name that is written as this `0x…`, if there is one.
+fn unprintable(text: &str) -> Option<Name> {
+    let digits = text.strip_prefix("0x")?;
+    if !digits.is_ascii() || digits.len() % 2 != 0 {
+        return None;
+    }
+    let pairs = (0..digits.len()).step_by(2).map(|at| &digits[at..at + 2]);
+    let bytes: Vec<u8> =
+        pairs.map(|pair| u8::from_str_radix(pair, 16).ok()).collect::<Option<_>>()?;
+    Name::new(bytes).ok().filter(|name| name.to_string() == text)
+}
+
+fn name(bytes: &[u8]) -> Result<Name, Status> {
+    Name::new(bytes).map_err(|error| status::of(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_comes_back_from_its_text() {
+        for bytes in [&b"trades"[..], b"a b", "é".as_bytes(), &[0, 255], b"\n", b"0x", b"0xzz"] {
+            let name = Name::new(bytes).unwrap();
+
+            assert_eq!(of_text(&name.to_string()).unwrap(), name);
+            assert_eq!(of_ticket(&ticket(&TicketBody::of(&name))).unwrap(), TicketBody::of(&name));
+            let of_path = wanted(&descriptor(&name)).unwrap();
+            assert_eq!(of_text(&of_path.name).unwrap(), name);
+        }
+    }
+
+    #[test]
+    fn a_bare_name_is_a_ticket() {
+        assert_eq!(of_ticket(&Ticket::new("trades")).unwrap().name, "trades");
+        assert_eq!(of_ticket(&Ticket::new(vec![0, 255])).unwrap().name, "0x00ff");
+        // Not JSON of ours, so it is a name.
+        assert_eq!(of_ticket(&Ticket::new(r#"{"x":1}"#)).unwrap().name, r#"{"x":1}"#);
+    }
+
+    #[test]
+    fn what_names_nothing_is_refused() {
+        let long = "x".repeat(256);
+        let paths = [vec![], vec!["a".to_owned(), "b".to_owned()], vec![String::new()], vec![long]];
+        for path in paths {
+            let error = wanted(&FlightDescriptor::new_path(path)).unwrap_err();
+            assert_eq!(error.code(), tonic::Code::InvalidArgument);
+        }
+        for command in ["", "{}", r#"{"get":{}}"#, r#"{"get":{"name":"a","more":1}}"#] {
+            let error = wanted(&FlightDescriptor::new_cmd(command)).unwrap_err();
+            assert_eq!(error.code(), tonic::Code::InvalidArgument, "{command}");
+        }
+    }
 }

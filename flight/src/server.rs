@@ -1,40 +1,59 @@
-//! The endpoint as a whole: a runtime of its own, a listener, and their end.
+//! The endpoint as a whole: listeners, a runtime of its own, and their end.
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sheaf_store::{Client, Error, Kind, Result};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, oneshot};
-use tokio_stream::wrappers::TcpListenerStream;
-use tokio_stream::{Stream, StreamExt};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
 
+use crate::address::Address;
 use crate::door::Door;
 use crate::front::Front;
 use crate::get::Get;
+use crate::listen::Bound;
 use crate::options::FlightOptions;
-use crate::sendfile::{Mapped, Sending};
+use crate::sendfile::Mapped;
 use crate::{service, tuning};
 
 /// How long calls that are under way may go on when the endpoint stops.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// A Flight endpoint on threads of this process. Stops when dropped.
-pub struct FlightServer {
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+/// Connections that are accepted and not yet served.
+const ACCEPTED: usize = 16;
+
+/// An endpoint that has its addresses and serves nobody yet.
+pub struct FlightListener {
+    options: FlightOptions,
+    bound: Vec<Bound>,
 }
 
-impl FlightServer {
-    /// Serves the store behind `client` as the options say.
+impl FlightListener {
+    /// Takes the addresses.
     ///
     /// # Errors
-    /// [`Kind::Unavailable`] when the address can't be bound.
-    pub fn spawn(client: Client, options: &FlightOptions) -> Result<Self> {
+    /// [`Kind::Exists`] when one is taken, [`Kind::Unavailable`] when it can't be bound,
+    /// [`Kind::Denied`] for an address that other machines reach, if nothing protects it.
+    pub fn bind(options: FlightOptions) -> Result<Self> {
+        let bound = options.addresses.iter().map(Bound::new).collect::<Result<_>>()?;
+        Ok(Self { options, bound })
+    }
+
+    /// The addresses, with the ports that were taken.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<Address> {
+        self.bound.iter().map(|bound| bound.address().clone()).collect()
+    }
+
+    /// Serves the store behind `client`, on threads of this process. The client should keep
+    /// descriptors ([`sheaf_store::ConnectOptions::keep_descriptors`]): objects are then sent
+    /// from their files.
+    ///
+    /// # Errors
+    /// [`Kind::Internal`] when there is no thread to be had.
+    pub fn serve(self, client: Client) -> Result<FlightServer> {
+        let addresses = self.addresses();
         let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
@@ -42,78 +61,68 @@ impl FlightServer {
             .thread_name("sheaf-flight")
             .build()
             .map_err(|error| Error::new(Kind::Internal, "no event loop").because(error))?;
-        let (listener, address) = bind(options.address)?;
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::Builder::new()
             .name("sheaf-flight".into())
             .spawn(move || {
-                if let Err(error) = runtime.block_on(serve(client, listener, stopped)) {
+                if let Err(error) = runtime.block_on(self.run(client, stopped)) {
                     tracing::error!(%error, "the Flight endpoint ended");
                 }
                 runtime.shutdown_timeout(GRACE);
             })
             .map_err(|error| Error::new(Kind::Internal, "no thread").because(error))?;
-        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
+        Ok(FlightServer { addresses, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// The address it listens on.
+    /// Serves until it is stopped, and a moment longer for what is under way.
+    async fn run(
+        self,
+        client: Client,
+        stopped: oneshot::Receiver<()>,
+    ) -> std::result::Result<(), tonic::transport::Error> {
+        let Self { options, bound } = self;
+        let mapped = Mapped::default();
+        let seats = Arc::new(Semaphore::new(options.connections.min(Semaphore::MAX_PERMITS)));
+        let (accepted, incoming) = mpsc::channel(ACCEPTED);
+        for bound in bound {
+            tokio::spawn(bound.accept(accepted.clone(), seats.clone(), mapped.clone()));
+        }
+        drop(accepted);
+        let door = Door::new(client);
+        let front = Front::new(service::service(door.clone()), Get::new(door, mapped));
+        let stop = Arc::new(Notify::new());
+        let stopping = stop.clone();
+        let serving = tuning::http2(tonic::transport::Server::builder())
+            .max_concurrent_streams(options.streams)
+            .add_service(front)
+            .serve_with_incoming_shutdown(ReceiverStream::new(incoming), async move {
+                let _ = stopped.await;
+                stopping.notify_one();
+            });
+        let overdue = async {
+            stop.notified().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            served = serving => served,
+            () = overdue => Ok(()),
+        }
+    }
+}
+
+/// A Flight endpoint on threads of this process. Stops when dropped.
+pub struct FlightServer {
+    addresses: Vec<Address>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl FlightServer {
+    /// The addresses that it listens on.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
     }
-}
-
-fn bind(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr)> {
-    let fail = |error: io::Error| {
-        let message = format!("cannot listen on {address}: {error}");
-        Error::new(Kind::Unavailable, message).because(error)
-    };
-    let listener = std::net::TcpListener::bind(address).map_err(fail)?;
-    listener.set_nonblocking(true).map_err(fail)?;
-    let address = listener.local_addr().map_err(fail)?;
-    Ok((listener, address))
-}
-
-/// Serves until it is stopped, and a moment longer for what is under way.
-async fn serve(
-    client: Client,
-    listener: std::net::TcpListener,
-    stopped: oneshot::Receiver<()>,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let listener = TcpListener::from_std(listener)?;
-    let mapped = Mapped::default();
-    let stop = Arc::new(Notify::new());
-    let stopping = stop.clone();
-    let serving = tuning::http2(tonic::transport::Server::builder())
-        .add_service(front(client, &mapped))
-        .serve_with_incoming_shutdown(incoming(listener, mapped), async move {
-            let _ = stopped.await;
-            stopping.notify_one();
-        });
-    tokio::select! {
-        served = serving => served?,
-        () = async { stop.notified().await; tokio::time::sleep(GRACE).await } => {}
-    }
-    Ok(())
-}
-
-/// The connections that come, set up for large answers.
-fn incoming(
-    listener: TcpListener,
-    mapped: Mapped,
-) -> impl Stream<Item = io::Result<Sending<TcpStream>>> {
-    TcpListenerStream::new(listener).map(move |accepted| {
-        let socket = accepted?;
-        let is_loopback = socket.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
-        tuning::tcp(&socket, is_loopback);
-        Ok(Sending::new(socket, mapped.clone()))
-    })
-}
-
-/// Every call, on the store behind `client`.
-fn front(client: Client, mapped: &Mapped) -> Front {
-    let door = Door::new(client);
-    Front::new(service::service(door.clone()), Get::new(door, mapped.clone()))
 }
 
 impl Drop for FlightServer {

@@ -11,6 +11,7 @@ use arrow_schema::SchemaRef;
 use crate::copy::{self, Copy, Source, Way};
 use crate::dictionary::Dictionaries;
 use crate::frame::{END, HEADER, MAGIC, frame, padded};
+use crate::message::Shape;
 use crate::walk::{Body, walk};
 use crate::{Error, Metadata, Result, limits, message};
 
@@ -104,6 +105,23 @@ impl Encoder {
         let (block, part) = self.place(&message, body)?;
         self.batches.push(block);
         Ok(part)
+    }
+
+    /// Gives a batch that is there as a body, in this shape, the next place in the file: where that
+    /// is, and the message for it.
+    pub(crate) fn place_message(
+        &mut self,
+        rows: usize,
+        shape: &Shape,
+        metadata: &Metadata,
+    ) -> Result<(u64, Buffer)> {
+        limits::check_metadata(metadata)?;
+        limits::check_batches(self.batches.len() + 1)?;
+        let start = self.offset;
+        let framed = frame(&message::batch(rows, shape, metadata), start)?;
+        self.batches.push(Block::new(start as i64, framed.len() as i32, shape.body as i64));
+        self.offset += framed.len() + shape.body;
+        Ok((start as u64, framed))
     }
 
     /// Takes the last batch back, whose part found no room: the next one gets its place. Values

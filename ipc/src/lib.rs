@@ -19,6 +19,7 @@
 //!
 //! - **Write** known batches with a [`Plan`], batches as they come with an [`Encoder`], and a
 //!   table whose values are yet to be computed with a [`Layout`], which copies nothing at all.
+//!   Messages of somebody else's stream go through an [`Ingest`].
 //! - **Read** with a [`File`]: its batches point into the buffer, and its messages are what
 //!   Arrow Flight sends; a [`Cutter`] makes smaller ones of large ones.
 //!
@@ -61,6 +62,7 @@ mod error;
 mod file;
 mod fill;
 mod frame;
+mod ingest;
 mod layout;
 mod limits;
 mod message;
@@ -75,6 +77,7 @@ pub use error::{Error, Kind, Result};
 pub use file::{File, Message, MessageKind};
 pub use fill::copy_bytes;
 pub use frame::ALIGNMENT;
+pub use ingest::{Ingest, Intake, Placement, Run};
 pub use layout::Layout;
 pub use plan::Plan;
 

@@ -24,6 +24,8 @@ use prost::Message;
 use tonic::Status;
 use tonic::body::Body;
 
+pub(crate) use self::opaque::{chunks_of, schema_message as opaque_schema_message};
+
 use self::messages::Messages;
 use self::options::Options;
 use self::stream::Stream;
@@ -67,7 +69,7 @@ impl Get {
         let ticket: Ticket = unary(body).await?;
         let wanted = names::of_ticket(&ticket)?;
         let options = Options::new(&wanted, &parts.headers)?;
-        let name = wanted.name.clone();
+        let name = names::of_text(&wanted.name)?;
         let object = self.door.ask(move |client| client.get(&name)).await?;
         let sending = self.mapped.register(&object);
         Ok(Stream::new(Messages::new(&object, options)?, sending))

@@ -35,6 +35,11 @@ pub(crate) fn schema() -> SchemaRef {
     SCHEMA.clone()
 }
 
+/// How many rows a stream of the object has that asks for nothing.
+pub(crate) fn chunks_of(object: &Object) -> u64 {
+    object.info().bytes.div_ceil(CHUNK_BYTES as u64)
+}
+
 /// The messages of an object of opaque bytes.
 pub(super) struct Opaque {
     bytes: Buffer,
@@ -63,7 +68,8 @@ impl Opaque {
     }
 }
 
-fn schema_message() -> Vec<u8> {
+/// The schema's message, without prefix.
+pub(crate) fn schema_message() -> Vec<u8> {
     let mut tracker = DictionaryTracker::new(false);
     let options = IpcWriteOptions::default();
     let encoder = IpcDataGenerator::default();

@@ -1,7 +1,7 @@
 //! An endpoint on a store of its own, and clients of it.
 
 use arrow_flight::FlightClient;
-use sheaf_flight::{FlightOptions, FlightServer};
+use sheaf_flight::{Address, FlightListener, FlightOptions, FlightServer};
 use sheaf_store::{Client, ConnectOptions, ServeOptions, Server, connect_with};
 use tempfile::TempDir;
 use tonic::transport::Channel;
@@ -21,13 +21,14 @@ impl Endpoint {
         let server = Server::spawn(options).unwrap();
         let options = ConnectOptions { keep_descriptors: true, ..ConnectOptions::default() };
         let store = connect_with(&server.url(), &options).unwrap();
-        let address = "127.0.0.1:0".parse().unwrap();
-        let flight = FlightServer::spawn(store.clone(), &FlightOptions::new(address)).unwrap();
+        let free: Address = "127.0.0.1:0".parse().unwrap();
+        let listener = FlightListener::bind(FlightOptions::new(vec![free])).unwrap();
+        let flight = listener.serve(store.clone()).unwrap();
         Self { flight, store, _server: server, _folder: folder }
     }
 
     pub(crate) async fn channel(&self) -> Channel {
-        let url = format!("http://{}", self.flight.address());
+        let url = format!("http://{}", self.flight.addresses()[0]);
         Channel::from_shared(url).unwrap().connect().await.unwrap()
     }
 

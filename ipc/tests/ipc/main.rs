@@ -3,6 +3,7 @@
 mod cut;
 mod harness;
 mod hostile;
+mod ingest;
 mod layout;
 mod properties;
 mod round_trip;
