@@ -11,6 +11,7 @@
 
 mod args;
 mod error;
+mod flight;
 mod format;
 mod json;
 mod machine;

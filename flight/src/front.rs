@@ -1,7 +1,7 @@
 //! The service as the sockets see it: the paths of the bytes are taken over, tonic has the rest.
 //!
 //! `DoGet` and `DoPut` carry the data, and tonic would copy it. So their requests never reach
-//! tonic's codecs: [`Get`] and [`Put`](crate::put::Put) answer them as they come off HTTP/2.
+//! tonic's codecs: [`Get`] and [`Put`] answer them as they come off HTTP/2.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -14,20 +14,23 @@ use tonic::server::NamedService;
 use tower::Service;
 
 use crate::get::Get;
+use crate::put::Put;
 use crate::service::Far;
 
 const DO_GET: &str = "/arrow.flight.protocol.FlightService/DoGet";
+const DO_PUT: &str = "/arrow.flight.protocol.FlightService/DoPut";
 
 /// Every call of Flight. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Front {
     rest: FlightServiceServer<Far>,
     get: Get,
+    put: Put,
 }
 
 impl Front {
-    pub(crate) fn new(rest: FlightServiceServer<Far>, get: Get) -> Self {
-        Self { rest, get }
+    pub(crate) fn new(rest: FlightServiceServer<Far>, get: Get, put: Put) -> Self {
+        Self { rest, get, put }
     }
 }
 
@@ -51,6 +54,10 @@ impl Service<http::Request<Body>> for Front {
             DO_GET => {
                 let get = self.get.clone();
                 Box::pin(async move { Ok(get.answer(request).await) })
+            }
+            DO_PUT => {
+                let answer = self.put.answer(request);
+                Box::pin(async move { Ok(answer) })
             }
             _ => self.rest.call(request),
         }

@@ -14,7 +14,9 @@ use crate::front::Front;
 use crate::get::Get;
 use crate::listen::Bound;
 use crate::options::FlightOptions;
+use crate::put::Put;
 use crate::sendfile::Mapped;
+use crate::service::hint::Hint;
 use crate::{service, tuning};
 
 /// How long calls that are under way may go on when the endpoint stops.
@@ -54,6 +56,8 @@ impl FlightListener {
     /// [`Kind::Internal`] when there is no thread to be had.
     pub fn serve(self, client: Client) -> Result<FlightServer> {
         let addresses = self.addresses();
+        let stat = client.stat()?;
+        let hint = Hint { socket: stat.socket, store: stat.store_id, version: stat.version };
         let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
@@ -61,23 +65,25 @@ impl FlightListener {
             .thread_name("sheaf-flight")
             .build()
             .map_err(|error| Error::new(Kind::Internal, "no event loop").because(error))?;
+        let has_tls = self.options.tls.is_some();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::Builder::new()
             .name("sheaf-flight".into())
             .spawn(move || {
-                if let Err(error) = runtime.block_on(self.run(client, stopped)) {
+                if let Err(error) = runtime.block_on(self.run(client, hint, stopped)) {
                     tracing::error!(%error, "the Flight endpoint ended");
                 }
                 runtime.shutdown_timeout(GRACE);
             })
             .map_err(|error| Error::new(Kind::Internal, "no thread").because(error))?;
-        Ok(FlightServer { addresses, stop: Some(stop), thread: Some(thread) })
+        Ok(FlightServer { addresses, has_tls, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Serves until it is stopped, and a moment longer for what is under way.
     async fn run(
         self,
         client: Client,
+        hint: Hint,
         stopped: oneshot::Receiver<()>,
     ) -> std::result::Result<(), tonic::transport::Error> {
         let Self { options, bound } = self;
@@ -89,7 +95,9 @@ impl FlightListener {
         }
         drop(accepted);
         let door = Door::new(client);
-        let front = Front::new(service::service(door.clone()), Get::new(door, mapped));
+        let get = Get::new(door.clone(), mapped);
+        let put = Put::new(door.clone(), options.idle);
+        let front = Front::new(service::service(door, hint), get, put);
         let stop = Arc::new(Notify::new());
         let stopping = stop.clone();
         let serving = tuning::http2(tonic::transport::Server::builder())
@@ -113,6 +121,7 @@ impl FlightListener {
 /// A Flight endpoint on threads of this process. Stops when dropped.
 pub struct FlightServer {
     addresses: Vec<Address>,
+    has_tls: bool,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -122,6 +131,15 @@ impl FlightServer {
     #[must_use]
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
+    }
+
+    /// The addresses as clients of Flight are told them.
+    pub fn urls(&self) -> impl Iterator<Item = String> + '_ {
+        let tls = if self.has_tls { "+tls" } else { "" };
+        self.addresses.iter().map(move |address| match address {
+            Address::Tcp(at) => format!("grpc{tls}://{at}"),
+            Address::Unix(path) => format!("grpc+unix://{}", path.display()),
+        })
     }
 }
 

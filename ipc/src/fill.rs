@@ -52,5 +52,13 @@ pub fn copy_bytes(source: &[u8], target: &mut [u8], threads: usize) {
     });
 }
 
+/// Copies a piece of something large: past the cache, where that is worth it.
+///
+/// # Panics
+/// If they are not of one length.
+pub fn copy_through(source: &[u8], target: &mut [u8]) {
+    copy::copy(source, as_uninit(target), Way::Streamed);
+}
+
 /// Less than this is copied sooner than a thread starts, in bytes.
 const LEAST_SHARE: usize = 4 << 20;

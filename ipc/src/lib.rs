@@ -75,7 +75,7 @@ pub use cut::{Cutter, Piece};
 pub use encode::{Encoder, Part};
 pub use error::{Error, Kind, Result};
 pub use file::{File, Message, MessageKind};
-pub use fill::copy_bytes;
+pub use fill::{copy_bytes, copy_through};
 pub use frame::ALIGNMENT;
 pub use ingest::{Ingest, Intake, Placement, Run};
 pub use layout::Layout;

@@ -50,8 +50,8 @@ pub mod server;
 mod store;
 
 pub use client::{
-    Client, ConnectOptions, Draft, Object, Stat, Table, TableBuilder, TableWriter, View, Watch,
-    connect, connect_with, default_url,
+    Client, ConnectOptions, Draft, GrowingDraft, Object, Stat, Table, TableBuilder, TableWriter,
+    View, Watch, connect, connect_with, default_url,
 };
 pub use error::{Error, Kind, Result};
 pub use object::{Event, EventKind, Holder, Info, Name, ObjectKind, Peer, PutOptions, State};

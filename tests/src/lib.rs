@@ -60,7 +60,7 @@ impl Daemon {
         let child = Command::new("sh")
             .args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\"")])
             .arg(program)
-            .args(["serve", "--memory", memory, "--socket"])
+            .args(["serve", "--flight", "off", "--memory", memory, "--socket"])
             .arg(folder.path().join("store.sock"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -135,7 +135,7 @@ impl Daemon {
     #[must_use]
     pub fn second(&self) -> (ExitStatus, String) {
         let output = Command::new(sheaf_bin())
-            .args(["serve", "--memory", "16MiB", "--socket"])
+            .args(["serve", "--flight", "off", "--memory", "16MiB", "--socket"])
             .arg(self.socket())
             .output()
             .expect("the program starts");
@@ -151,7 +151,7 @@ impl Drop for Daemon {
 
 fn serve(socket: &Path, memory: &str) -> Child {
     Command::new(sheaf_bin())
-        .args(["serve", "--memory", memory, "--socket"])
+        .args(["serve", "--flight", "off", "--memory", memory, "--socket"])
         .arg(socket)
         .stdout(Stdio::null())
         .stderr(Stdio::null())

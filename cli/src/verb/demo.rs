@@ -180,7 +180,7 @@ impl Store {
         let socket = folder.join("store.sock");
         let log = folder.join("store.log");
         let child = sheaf()?
-            .arg("serve")
+            .args(["serve", "--flight", "off"])
             .arg("--socket")
             .arg(&socket)
             .args(["--memory", &STORE_BYTES.to_string()])

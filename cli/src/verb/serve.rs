@@ -1,12 +1,15 @@
 //! `sheaf serve`: the daemon.
 
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use sheaf_flight::{FlightListener, FlightServer};
 use sheaf_store::{ConnectOptions, ServeOptions};
 
 use crate::args::Global;
 use crate::error::Result;
+use crate::flight::Flight;
 use crate::machine::Memory;
 use crate::units::{human_bytes, parse_bytes, parse_duration};
 
@@ -35,6 +38,8 @@ pub(crate) struct Serve {
     /// How long to wait for unfinished drafts at the end.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     drain: Duration,
+    #[command(flatten)]
+    flight: Flight,
 }
 
 impl Serve {
@@ -49,26 +54,53 @@ impl Serve {
         let mut options = ServeOptions::new(&socket, memory_bytes);
         options.pool_bytes = self.pool;
         options.drain = self.drain;
-        announce(&socket, memory_bytes);
-        sheaf_store::serve(options)?;
+        let attached = attach(&socket, memory_bytes, self.flight.bind()?);
+        let served = sheaf_store::serve(options);
+        // The endpoint ends before the process does, whatever it is in the middle of.
+        drop(attached.and_then(|attached| attached.join().ok()));
+        served?;
         eprintln!("sheaf: stopped");
         Ok(())
     }
 }
 
-/// Says on stderr that the store serves, once it does: scripts wait for this line.
-fn announce(socket: &Path, memory_bytes: u64) {
+/// Waits until the store serves, attaches the Flight endpoint to it, and says on stderr that both are
+/// there: scripts wait for the last of these lines.
+fn attach(
+    socket: &Path,
+    memory_bytes: u64,
+    flight: Option<FlightListener>,
+) -> Option<JoinHandle<Option<FlightServer>>> {
     let url = format!("unix:{}", socket.display());
     // Its only failure is that there is no thread to be had, which `serve` will say better.
-    let _ = std::thread::Builder::new().name("announce".into()).spawn(move || {
+    let builder = std::thread::Builder::new().name("attach".into());
+    let attach = move || {
         let timeout = Duration::from_secs(10);
-        let options = ConnectOptions { timeout, ..ConnectOptions::default() };
-        let answer = sheaf_store::connect_with(&url, &options).and_then(|client| client.stat());
+        let options = ConnectOptions {
+            timeout,
+            command: "sheaf flight".into(),
+            keep_descriptors: true,
+            ..ConnectOptions::default()
+        };
+        let client = sheaf_store::connect_with(&url, &options).ok()?;
         let pid = std::process::id();
         // Another store may live on the socket: then `serve` fails, and this is not our answer.
-        if answer.is_ok_and(|stat| stat.store_pid == pid) {
-            let memory = human_bytes(memory_bytes);
-            eprintln!("sheaf: serving at {url} with {memory} (pid {pid})");
+        if client.stat().is_ok_and(|stat| stat.store_pid != pid) {
+            return None;
         }
-    });
+        let server = flight.and_then(|listener| match listener.serve(client) {
+            Ok(server) => Some(server),
+            Err(error) => {
+                eprintln!("sheaf: no Arrow Flight: {error}");
+                None
+            }
+        });
+        for address in server.iter().flat_map(FlightServer::urls) {
+            eprintln!("sheaf: Arrow Flight at {address}");
+        }
+        let memory = human_bytes(memory_bytes);
+        eprintln!("sheaf: serving at {url} with {memory} (pid {pid})");
+        server
+    };
+    builder.spawn(attach).ok()
 }

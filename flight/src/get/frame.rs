@@ -102,7 +102,7 @@ mod tests {
                     assert!(data.data_header[header_len..].iter().all(|byte| *byte == 0));
                     assert_eq!(data.app_metadata, app_metadata);
                     assert_eq!(data.data_body.len(), body_len.unwrap_or(0));
-                    assert!(body_len.is_none() || starts % ALIGNMENT == 0, "{header_len}");
+                    assert!(body_len.is_none() || starts.is_multiple_of(ALIGNMENT), "{header_len}");
                 }
             }
         }

@@ -24,7 +24,10 @@ use prost::Message;
 use tonic::Status;
 use tonic::body::Body;
 
-pub(crate) use self::opaque::{chunks_of, schema_message as opaque_schema_message};
+pub(crate) use self::opaque::{
+    COLUMN as OPAQUE_COLUMN, KIND as OPAQUE_KIND, chunks_of,
+    schema_message as opaque_schema_message,
+};
 
 use self::messages::Messages;
 use self::options::Options;

@@ -1,5 +1,9 @@
 //! The calls of `FlightService`, but for the bytes of `DoGet` and `DoPut`.
 
+pub(crate) mod hint;
+mod info;
+mod poll;
+
 use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
 use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo,
@@ -8,17 +12,19 @@ use arrow_flight::{
 use futures_util::stream::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use self::hint::Hint;
 use crate::door::Door;
 use crate::names;
 
 /// The service, as tonic takes it.
-pub(crate) fn service(door: Door) -> FlightServiceServer<Far> {
-    FlightServiceServer::new(Far { door })
+pub(crate) fn service(door: Door, hint: Hint) -> FlightServiceServer<Far> {
+    FlightServiceServer::new(Far { door, hint })
 }
 
 /// Every call of Flight on one store.
 pub(crate) struct Far {
     door: Door,
+    hint: Hint,
 }
 
 type Answers<T> = BoxStream<'static, Result<T, Status>>;
@@ -42,33 +48,34 @@ impl FlightService for Far {
 
     async fn list_flights(
         &self,
-        _request: Request<Criteria>,
+        request: Request<Criteria>,
     ) -> Result<Response<Self::ListFlightsStream>, Status> {
-        Err(Status::unimplemented("ListFlights"))
+        let listed = info::list(&self.door, &self.hint, request.into_inner()).await?;
+        Ok(Response::new(listed))
     }
 
     async fn get_flight_info(
         &self,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let name = names::of_descriptor(request.get_ref())?;
-        let info = self.door.ask(move |client| client.info(&name, false)).await?;
-        let told = FlightInfo::new().with_descriptor(names::descriptor(&info.name));
-        Ok(Response::new(told))
+        let wanted = names::wanted(request.get_ref())?;
+        Ok(Response::new(info::of(&self.door, &self.hint, wanted).await?))
     }
 
     async fn poll_flight_info(
         &self,
-        _request: Request<FlightDescriptor>,
+        request: Request<FlightDescriptor>,
     ) -> Result<Response<PollInfo>, Status> {
-        Err(Status::unimplemented("PollFlightInfo"))
+        let polled = poll::poll(&self.door, &self.hint, request.into_inner()).await?;
+        Ok(Response::new(polled))
     }
 
     async fn get_schema(
         &self,
-        _request: Request<FlightDescriptor>,
+        request: Request<FlightDescriptor>,
     ) -> Result<Response<SchemaResult>, Status> {
-        Err(Status::unimplemented("GetSchema"))
+        let wanted = names::wanted(request.get_ref())?;
+        Ok(Response::new(info::schema(&self.door, &wanted).await?))
     }
 
     async fn do_get(&self, _: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
@@ -77,9 +84,9 @@ impl FlightService for Far {
 
     async fn do_put(
         &self,
-        _request: Request<Streaming<FlightData>>,
+        _: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoPutStream>, Status> {
-        Err(Status::unimplemented("DoPut"))
+        Err(Status::internal("DoPut never comes here: the front answers it"))
     }
 
     async fn do_exchange(

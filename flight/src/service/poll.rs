@@ -35,9 +35,5 @@ pub(super) async fn poll(
         return Err(missing);
     }
     let so_far = FlightInfo::new().with_descriptor(descriptor.clone());
-    Ok(PollInfo {
-        info: Some(so_far),
-        flight_descriptor: Some(descriptor),
-        ..PollInfo::default()
-    })
+    Ok(PollInfo { info: Some(so_far), flight_descriptor: Some(descriptor), ..PollInfo::default() })
 }

@@ -39,7 +39,10 @@ async fn a_table_comes_back_as_it_was_put() {
 async fn a_large_batch_comes_in_messages_that_everyone_takes() {
     let endpoint = Endpoint::start();
     let batch = numbers(1_000_000);
-    endpoint.store.put("t", &batch.schema(), &[batch.clone()], &PutOptions::default()).unwrap();
+    endpoint
+        .store
+        .put("t", &batch.schema(), std::slice::from_ref(&batch), &PutOptions::default())
+        .unwrap();
 
     let pieces = read(&endpoint, "t").await;
 

@@ -27,9 +27,12 @@ impl Endpoint {
         Self { flight, store, _server: server, _folder: folder }
     }
 
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.flight.addresses()[0])
+    }
+
     pub(crate) async fn channel(&self) -> Channel {
-        let url = format!("http://{}", self.flight.addresses()[0]);
-        Channel::from_shared(url).unwrap().connect().await.unwrap()
+        Channel::from_shared(self.url()).unwrap().connect().await.unwrap()
     }
 
     pub(crate) async fn client(&self) -> FlightClient {

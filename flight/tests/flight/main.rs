@@ -2,3 +2,4 @@
 
 mod get;
 mod harness;
+mod put;

@@ -81,7 +81,7 @@ def serve(
     try:
         path = Path(socket).absolute() if socket is not None else folder / "store.sock"
         options = {"--socket": path, "--memory": memory, "--pool": pool, "--drain": drain}
-        arguments = ["serve"]
+        arguments = ["serve", "--flight", "off"]
         for name, value in options.items():
             if value is not None:
                 arguments += [name, _text(name, value)]

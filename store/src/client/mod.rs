@@ -14,6 +14,7 @@
 mod build;
 mod draft;
 mod get;
+mod growing;
 mod link;
 mod lookup;
 mod maps;
@@ -30,6 +31,7 @@ use std::time::{Duration, Instant};
 
 pub use self::build::TableBuilder;
 pub use self::draft::{Draft, View};
+pub use self::growing::GrowingDraft;
 pub use self::object::{Object, Table};
 pub use self::put::{Item, Payload};
 pub use self::stat::Stat;

@@ -63,7 +63,8 @@ def _start(socket: str, capacity: int) -> subprocess.Popen[bytes]:
     room = max(-(-capacity // _PAGE_BYTES) * _PAGE_BYTES, _LEAST_BYTES)
     memory = room
     while True:
-        command = [find_program(), "serve", "--socket", socket, "--memory", str(memory)]
+        command = [find_program(), "serve", "--flight", "off", "--socket", socket]
+        command += ["--memory", str(memory)]
         command += ["--drain", "0ms"]  # As Plasma: it ends without waiting for who still writes.
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:

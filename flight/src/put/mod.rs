@@ -1,0 +1,54 @@
+//! `DoPut`: from the socket into a draft, with one copy.
+//!
+//! ```text
+//! HTTP/2 frames ─▶ parser ─▶ upload ─▶ making ─▶ draft, in shared memory
+//!                              │                   │ seal: checked like any other
+//!                             acks ◀───────────────┘
+//! ```
+
+mod acks;
+mod making;
+mod options;
+mod parser;
+mod upload;
+
+use std::time::Duration;
+
+use tonic::body::Body;
+
+use self::acks::Acks;
+use self::upload::Upload;
+use crate::door::Door;
+
+/// Answers `DoPut`. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Put {
+    door: Door,
+    idle: Duration,
+}
+
+impl Put {
+    pub(crate) fn new(door: Door, idle: Duration) -> Self {
+        Self { door, idle }
+    }
+
+    /// The answer to a request: acknowledgements as batches are placed, then the outcome.
+    pub(crate) fn answer(&self, request: http::Request<Body>) -> http::Response<Body> {
+        let (parts, body) = request.into_parts();
+        let Self { door, idle } = self.clone();
+        let answer = Acks::answer(|acks| {
+            let upload = Upload::new(door, parts.headers, idle, acks.clone());
+            tokio::spawn(async move {
+                let status = match upload.run(body).await {
+                    Ok(()) => tonic::Status::ok(""),
+                    Err(status) => status,
+                };
+                acks.end(&status).await;
+            })
+        });
+        let mut response = http::Response::new(Body::new(answer));
+        let kind = http::HeaderValue::from_static("application/grpc");
+        response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+        response
+    }
+}

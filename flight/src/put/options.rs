@@ -1,0 +1,159 @@
+//! What an upload is to become: its name, and how it is put.
+//!
+//! A descriptor of type PATH names it, and headers say how; one of type CMD says all of it in JSON.
+
+use std::time::Duration;
+
+use arrow_flight::FlightDescriptor;
+use arrow_flight::flight_descriptor::DescriptorType;
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use http::HeaderMap;
+use serde::Deserialize;
+use sheaf_store::{Name, PutOptions};
+use tonic::Status;
+
+use crate::names;
+
+/// Headers that say how an upload is put.
+const REPLACE: &str = "sheaf-replace";
+const DROPPABLE: &str = "sheaf-droppable";
+const WAIT_MS: &str = "sheaf-wait-ms";
+const METADATA: &str = "sheaf-metadata-bin";
+
+/// What a descriptor of type CMD says.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Command {
+    Put(PutBody),
+}
+
+/// An upload, in JSON.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PutBody {
+    /// The object's name.
+    name: String,
+    /// Takes the name from the object that has it.
+    #[serde(default)]
+    replace: bool,
+    /// May be dropped for room while nobody holds it.
+    #[serde(default)]
+    droppable: bool,
+    /// How long to wait for room, in milliseconds.
+    #[serde(default)]
+    wait_ms: u64,
+    /// User metadata, as text.
+    #[serde(default)]
+    metadata: String,
+}
+
+/// An upload's target.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) name: Name,
+    pub(crate) options: PutOptions,
+}
+
+impl PutBody {
+    /// The target that the JSON names.
+    pub(crate) fn target(self) -> Result<Target, Status> {
+        let options = PutOptions {
+            replace: self.replace,
+            droppable: self.droppable,
+            metadata: self.metadata.into_bytes(),
+            wait: Duration::from_millis(self.wait_ms),
+        };
+        Ok(Target { name: names::of_text(&self.name)?, options })
+    }
+}
+
+impl Target {
+    /// What the descriptor and the headers say.
+    pub(crate) fn new(descriptor: &FlightDescriptor, headers: &HeaderMap) -> Result<Self, Status> {
+        if descriptor.r#type() == DescriptorType::Cmd {
+            let command = serde_json::from_slice(&descriptor.cmd).map_err(|error| {
+                Status::invalid_argument(format!(
+                    "the command is not {{\"put\": {{\"name\": …}}}}: {error}"
+                ))
+            })?;
+            let Command::Put(body) = command;
+            return body.target();
+        }
+        let name = names::of_text(&names::wanted(descriptor)?.name)?;
+        let wait_ms = headers.get(WAIT_MS).map(number).transpose()?.unwrap_or_default();
+        let options = PutOptions {
+            replace: flag(headers, REPLACE)?,
+            droppable: flag(headers, DROPPABLE)?,
+            metadata: headers.get(METADATA).map(binary).transpose()?.unwrap_or_default(),
+            wait: Duration::from_millis(wait_ms),
+        };
+        Ok(Self { name, options })
+    }
+}
+
+fn flag(headers: &HeaderMap, name: &str) -> Result<bool, Status> {
+    match headers.get(name).map(http::HeaderValue::as_bytes) {
+        None | Some(b"false") => Ok(false),
+        Some(b"true") => Ok(true),
+        Some(_) => Err(Status::invalid_argument(format!("{name} is true or false"))),
+    }
+}
+
+fn number(value: &http::HeaderValue) -> Result<u64, Status> {
+    let number = value.to_str().ok().and_then(|text| text.parse().ok());
+    number.ok_or_else(|| Status::invalid_argument(format!("{WAIT_MS} is a number")))
+}
+
+/// A header of gRPC whose name ends in `-bin`.
+fn binary(value: &http::HeaderValue) -> Result<Vec<u8>, Status> {
+    let bytes = value.as_bytes();
+    let decoded = STANDARD_NO_PAD.decode(bytes).or_else(|_| STANDARD.decode(bytes));
+    decoded.map_err(|_| Status::invalid_argument(format!("{METADATA} is not base64")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(key, value)| (key.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn headers_and_commands_say_the_same() {
+        let path = FlightDescriptor::new_path(vec!["t".into()]);
+        let said = headers(&[
+            (REPLACE, "true"),
+            (DROPPABLE, "true"),
+            (WAIT_MS, "2500"),
+            (METADATA, "bm90ZQ"),
+        ]);
+        let command = r#"{"put":{"name":"t","replace":true,"droppable":true,"wait_ms":2500,
+            "metadata":"note"}}"#;
+
+        for target in [
+            Target::new(&path, &said).unwrap(),
+            Target::new(&FlightDescriptor::new_cmd(command), &HeaderMap::new()).unwrap(),
+        ] {
+            assert_eq!(target.name.as_bytes(), b"t");
+            let PutOptions { replace, droppable, metadata, wait } = target.options;
+            assert!(replace && droppable);
+            assert_eq!((&metadata[..], wait), (&b"note"[..], Duration::from_millis(2500)));
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        let path = FlightDescriptor::new_path(vec!["t".into()]);
+        for pair in [(REPLACE, "yes"), (WAIT_MS, "2s"), (METADATA, "§")] {
+            let error = Target::new(&path, &headers(&[pair])).unwrap_err();
+            assert_eq!(error.code(), tonic::Code::InvalidArgument, "{pair:?}");
+        }
+        for command in ["", r#"{"put":{}}"#, r#"{"put":{"name":"t","replaec":true}}"#, "{}"] {
+            let descriptor = FlightDescriptor::new_cmd(command);
+            let error = Target::new(&descriptor, &HeaderMap::new()).unwrap_err();
+            assert_eq!(error.code(), tonic::Code::InvalidArgument, "{command}");
+        }
+    }
+}

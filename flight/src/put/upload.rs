@@ -1,0 +1,297 @@
+//! One upload, from its first byte to its seal.
+//!
+//! ```text
+//! frames ─▶ Parser ─ events ─▶ Upload ─┬─ placed: each chunk to its place in the draft
+//!                                      └─ whole: gathered, decoded, encoded anew
+//! ```
+//!
+//! An upload that ends in any other way than its proper end leaves nothing: the draft is dropped,
+//! and with it aborted.
+
+use std::time::Duration;
+
+use arrow_buffer::{Buffer, MutableBuffer};
+use arrow_flight::FlightDescriptor;
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body_util::BodyExt;
+use prost::Message;
+use sheaf_ipc::{Intake, Metadata, Placement};
+use tonic::Status;
+use tonic::body::Body;
+
+use super::acks::Acks;
+use super::making::Making;
+use super::options::Target;
+use super::parser::{Event, Limits, Malformed, Parser};
+use crate::app_metadata;
+use crate::door::Door;
+use crate::status;
+
+/// The most that a body which must be decoded may take, in bytes.
+const MOST_GATHERED: usize = 1 << 30;
+
+/// What came of a message so far.
+#[derive(Default)]
+struct Incoming {
+    header: Option<Bytes>,
+    app_metadata: Bytes,
+    body: Place,
+}
+
+/// Where a message's body goes.
+#[derive(Default)]
+enum Place {
+    #[default]
+    None,
+    Placed {
+        place: Placement,
+        /// How much of the body has come.
+        at: usize,
+        /// The run that the next byte belongs to, or the next one.
+        run: usize,
+    },
+    Gathered(MutableBuffer),
+}
+
+/// An upload in progress.
+pub(super) struct Upload {
+    door: Door,
+    headers: HeaderMap,
+    idle: Duration,
+    target: Option<Target>,
+    making: Option<Making>,
+    incoming: Incoming,
+    acks: Acks,
+}
+
+impl Upload {
+    pub(super) fn new(door: Door, headers: HeaderMap, idle: Duration, acks: Acks) -> Self {
+        let (target, making) = (None, None);
+        Self { door, headers, idle, target, making, incoming: Incoming::default(), acks }
+    }
+
+    /// Reads the stream to its end, and seals what it brought.
+    pub(super) async fn run(mut self, mut body: Body) -> Result<(), Status> {
+        let mut parser = Parser::new(Limits::default());
+        loop {
+            let frame = tokio::time::timeout(self.idle, body.frame()).await.map_err(|_| {
+                let seconds = self.idle.as_secs();
+                Status::deadline_exceeded(format!(
+                    "nothing came for {seconds} s: the upload ends, and nothing of it is kept"
+                ))
+            })?;
+            let Some(frame) = frame else { break };
+            let Ok(mut data) = frame?.into_data() else { continue };
+            while let Some(event) = parser.next(&mut data).map_err(malformed)? {
+                self.handle(event).await?;
+            }
+        }
+        parser.finish().map_err(malformed)?;
+        let Some(making) = self.making.take() else {
+            return Err(Status::invalid_argument("an upload without a schema"));
+        };
+        self.door.ask(move |_| making.finish()).await.map(|_| ())
+    }
+
+    async fn handle(&mut self, event: Event) -> Result<(), Status> {
+        match event {
+            Event::Descriptor(bytes) => self.descriptor(&bytes),
+            Event::Header(bytes) => {
+                self.before_body("data header")?;
+                self.incoming.header = Some(bytes);
+                Ok(())
+            }
+            Event::AppMetadata(bytes) => {
+                self.before_body("application metadata")?;
+                self.incoming.app_metadata = bytes;
+                Ok(())
+            }
+            Event::Body(len) => self.begin_body(len).await,
+            Event::Chunk(bytes) => self.chunk(&bytes),
+            Event::End => self.end().await,
+        }
+    }
+
+    fn descriptor(&mut self, bytes: &[u8]) -> Result<(), Status> {
+        if self.target.is_none() {
+            let descriptor = FlightDescriptor::decode(bytes).map_err(|error| {
+                Status::invalid_argument(format!("the descriptor is not sound: {error}"))
+            })?;
+            self.target = Some(Target::new(&descriptor, &self.headers)?);
+        }
+        Ok(())
+    }
+
+    /// A body goes to its place as it comes, so what decides on the place must have come.
+    fn before_body(&self, what: &str) -> Result<(), Status> {
+        match self.incoming.body {
+            Place::Placed { .. } => Err(Status::invalid_argument(format!(
+                "the {what} of a message must come before its body"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    async fn begin_body(&mut self, len: usize) -> Result<(), Status> {
+        if let Place::Placed { .. } = self.incoming.body {
+            return Err(Status::invalid_argument("a message with two bodies"));
+        }
+        self.incoming.body = match self.intake(len)? {
+            Some(Intake::Placed(place)) => self.make_room(place).await?,
+            _ if len > MOST_GATHERED => {
+                return Err(Status::resource_exhausted(format!(
+                    "a body of {len} bytes that must be decoded; the most is {MOST_GATHERED}: send \
+                     smaller batches"
+                )));
+            }
+            _ => Place::Gathered(MutableBuffer::new(0)),
+        };
+        Ok(())
+    }
+
+    /// What is to be done with the body; nothing is known of one whose header has not come.
+    fn intake(&mut self, len: usize) -> Result<Option<Intake>, Status> {
+        let (Some(making), Some(header)) = (&mut self.making, &self.incoming.header) else {
+            return Ok(None);
+        };
+        let metadata = kept(&self.incoming.app_metadata);
+        let intake = making.intake(header, len, &metadata);
+        intake.map(Some).map_err(|error| status::of(&error))
+    }
+
+    async fn make_room(&mut self, place: Placement) -> Result<Place, Status> {
+        let Some(mut making) = self.making.take() else {
+            return Err(Status::internal("a place without a draft"));
+        };
+        let place = if making.has_room(&place) {
+            making.room(&place).map_err(|error| status::of(&error))?;
+            place
+        } else {
+            // Asks the store for more, which prepares it.
+            let (back, place) = self
+                .door
+                .ask(move |_| {
+                    making.room(&place)?;
+                    Ok((making, place))
+                })
+                .await?;
+            making = back;
+            place
+        };
+        self.making = Some(making);
+        Ok(Place::Placed { place, at: 0, run: 0 })
+    }
+
+    fn chunk(&mut self, mut bytes: &[u8]) -> Result<(), Status> {
+        match &mut self.incoming.body {
+            Place::None => {}
+            Place::Gathered(gathered) => gathered.extend_from_slice(bytes),
+            Place::Placed { place, at, run } => {
+                let Some(making) = &mut self.making else {
+                    return Err(Status::internal("a place without a draft"));
+                };
+                while let Some(next) = place.runs().get(*run).copied() {
+                    // What lies between two runs is padding.
+                    let skipped = next.source.saturating_sub(*at).min(bytes.len());
+                    bytes = &bytes[skipped..];
+                    *at += skipped;
+                    if bytes.is_empty() {
+                        return Ok(());
+                    }
+                    let done = *at - next.source;
+                    let now = (next.len - done).min(bytes.len());
+                    making.fill(place, next.target + done, &bytes[..now]);
+                    bytes = &bytes[now..];
+                    *at += now;
+                    *run += usize::from(done + now == next.len);
+                }
+                *at += bytes.len();
+            }
+        }
+        Ok(())
+    }
+
+    async fn end(&mut self) -> Result<(), Status> {
+        let Incoming { header, app_metadata, body } = std::mem::take(&mut self.incoming);
+        let Some(header) = header.filter(|header| !header.is_empty()) else {
+            // Metadata alone, or a descriptor alone: Flight allows both.
+            return match self.making {
+                Some(_) if !app_metadata.is_empty() => self.acks.send(&app_metadata).await,
+                _ => Ok(()),
+            };
+        };
+        let is_batch = match (self.making.take(), body) {
+            (None, _) => {
+                self.making = Some(self.begin(header).await?);
+                false
+            }
+            (Some(making), Place::Placed { .. }) => {
+                self.making = Some(making);
+                true
+            }
+            (Some(making), body) => {
+                let body = match body {
+                    Place::Gathered(gathered) => gathered.into(),
+                    _ => Buffer::default(),
+                };
+                let (making, is_batch) = self.whole(making, header, body, &app_metadata).await?;
+                self.making = Some(making);
+                is_batch
+            }
+        };
+        if is_batch { self.acks.send(&app_metadata).await } else { Ok(()) }
+    }
+
+    /// The first message: the schema, with which the draft begins.
+    async fn begin(&mut self, schema: Bytes) -> Result<Making, Status> {
+        let Some(target) = self.target.clone() else {
+            return Err(Status::invalid_argument(
+                "the first message of an upload has a descriptor, which names the object",
+            ));
+        };
+        self.door.wait(move |client| Making::new(client, &target, &schema)).await
+    }
+
+    /// A message that was gathered: one that must be decoded, or one whose header came last.
+    async fn whole(
+        &mut self,
+        mut making: Making,
+        header: Bytes,
+        body: Buffer,
+        app_metadata: &Bytes,
+    ) -> Result<(Making, bool), Status> {
+        let metadata = kept(app_metadata);
+        self.door
+            .ask(move |_| {
+                let is_batch = match making.intake(&header, body.len(), &metadata)? {
+                    Intake::Whole => making.whole(&header, &body, &metadata)?,
+                    Intake::Placed(place) => {
+                        making.room(&place)?;
+                        for run in place.runs() {
+                            let bytes = &body[run.source..run.source + run.len];
+                            making.fill(&place, run.target, bytes);
+                        }
+                        true
+                    }
+                };
+                Ok((making, is_batch))
+            })
+            .await
+    }
+}
+
+/// The metadata that keeps what came beside a batch.
+fn kept(app_metadata: &[u8]) -> Metadata {
+    if app_metadata.is_empty() { Vec::new() } else { vec![app_metadata::to_pair(app_metadata)] }
+}
+
+fn malformed(error: Malformed) -> Status {
+    let message = format!("the upload can't be read: {error}");
+    match error {
+        Malformed::Compressed => Status::unimplemented(message),
+        Malformed::TooLarge { .. } => Status::resource_exhausted(message),
+        Malformed::CutOff => Status::aborted(message),
+        Malformed::Protobuf(_) => Status::invalid_argument(message),
+    }
+}

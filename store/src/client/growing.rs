@@ -1,0 +1,120 @@
+//! A draft that grows with what is written to it: for tables whose length is not known yet.
+
+use super::Client;
+use super::draft::DraftCore;
+use crate::error::{Error, Kind, Result};
+use crate::object::{Info, ObjectKind, PutOptions};
+
+/// The least by which a draft grows, in bytes.
+const LEAST_GROWTH: u64 = 1 << 20;
+
+/// The most that a draft asks for ahead of need, in bytes.
+const MOST_GROWTH: u64 = 256 << 20;
+
+/// The bytes of an object in the making, written from front to back. Aborts when dropped unsealed.
+///
+/// What a table's bytes must look like is not its matter: the store checks them when they are sealed.
+pub struct GrowingDraft {
+    core: DraftCore,
+    written: usize,
+}
+
+impl Client {
+    /// An object whose bytes are written as they come.
+    ///
+    /// # Errors
+    /// As [`Client::put`].
+    pub fn grow(
+        &self,
+        name: impl AsRef<[u8]>,
+        kind: ObjectKind,
+        options: &PutOptions,
+    ) -> Result<GrowingDraft> {
+        let core = DraftCore::create(self, name, kind, 0, options)?;
+        Ok(GrowingDraft { core, written: 0 })
+    }
+}
+
+impl GrowingDraft {
+    /// The bytes written so far.
+    #[must_use]
+    pub fn written(&self) -> usize {
+        self.written
+    }
+
+    /// Whether `bytes` more have room already: then [`GrowingDraft::extend`] does not ask the store.
+    #[must_use]
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.written + bytes <= self.core.len()
+    }
+
+    /// Counts `bytes` more as written, and returns them to be written: shared memory, where the
+    /// draft is large. `ahead` says that more will follow, so that room for it may be asked for.
+    ///
+    /// # Errors
+    /// [`Kind::Full`] when the store has no room for them; the draft is as it was then.
+    pub fn extend(&mut self, bytes: usize, ahead: bool) -> Result<&mut [u8]> {
+        let (start, end) = (self.written, self.written + bytes);
+        self.reserve(end as u64, ahead)?;
+        self.written = end;
+        Ok(&mut self.core.bytes_mut()[start..end])
+    }
+
+    /// The last bytes that were counted as written.
+    ///
+    /// # Panics
+    /// When fewer were.
+    pub fn last_mut(&mut self, bytes: usize) -> &mut [u8] {
+        &mut self.core.bytes_mut()[self.written - bytes..self.written]
+    }
+
+    /// Counts the last `bytes` as not written.
+    ///
+    /// # Panics
+    /// When fewer were.
+    pub fn take_back(&mut self, bytes: usize) {
+        assert!(bytes <= self.written, "{bytes} bytes of {}", self.written);
+        self.written -= bytes;
+    }
+
+    /// Seals what was written.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] when it is no table and should be one; [`Kind::Exists`] when another
+    /// object took the name; [`Kind::Unavailable`] when the store is gone. The draft ends then.
+    pub fn seal(self) -> Result<Info> {
+        self.core.seal(self.written)
+    }
+
+    /// Ends the draft: nobody gets it, and who waits for it learns so at once.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] when the store is gone.
+    pub fn abort(self) -> Result<()> {
+        self.core.abort()
+    }
+
+    /// Makes room for `end` bytes: more than that while there is plenty, so that a long stream
+    /// asks seldom.
+    fn reserve(&mut self, end: u64, ahead: bool) -> Result<()> {
+        let room = self.core.len() as u64;
+        if end <= room {
+            return Ok(());
+        }
+        let generous = end + room.clamp(LEAST_GROWTH, MOST_GROWTH);
+        let small = self.core.link().welcome.small_bytes;
+        if ahead && end > small {
+            match self.core.reserve(generous) {
+                Err(error) if error.kind() == Kind::Full => {}
+                outcome => return outcome,
+            }
+        }
+        self.core.reserve(end).map_err(|error| match error.kind() {
+            Kind::Full => Error::new(
+                Kind::Full,
+                format!("{error} ({} bytes are written already)", self.written),
+            ),
+            _ => error,
+        })
+    }
+}
