@@ -167,7 +167,8 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
         // As a process that is killed: its sockets close, and nothing else happens.
         let process = tokio::runtime::Runtime::new().unwrap();
         let uploading = process.spawn(async move {
-            let mut client = FlightServiceClient::connect(url).await.unwrap();
+            let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
+            let mut client = FlightServiceClient::new(channel);
             let mut answers = client.do_put(first).await.unwrap().into_inner();
             for _ in 1..cut {
                 answers.message().await.unwrap().unwrap();
