@@ -17,6 +17,7 @@
 
 mod address;
 mod app_metadata;
+mod auth;
 mod door;
 mod front;
 mod get;
@@ -28,9 +29,11 @@ mod sendfile;
 mod server;
 mod service;
 mod status;
+mod tls;
 mod tuning;
 
 pub use address::Address;
+pub use auth::{Right, hash_token, token_line};
 pub use options::{FlightOptions, TlsOptions};
 pub use server::{FlightListener, FlightServer};
 pub use service::hint::Hint;

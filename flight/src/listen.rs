@@ -4,6 +4,7 @@
 //! with one connection, or for lack of descriptors, ends no listener.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -15,7 +16,7 @@ use sheaf_store::{Error, Kind, Result};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tonic::transport::server::{Connected, TcpConnectInfo, UdsConnectInfo};
+use tonic::transport::server::Connected;
 
 use crate::address::Address;
 use crate::sendfile::{Mapped, Sending};
@@ -81,6 +82,11 @@ impl Bound {
     /// The address, with the port that was taken.
     pub(crate) fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// Whether it is a TCP address.
+    pub(crate) fn is_tcp(&self) -> bool {
+        matches!(self.socket, Socket::Tcp(_))
     }
 
     /// Accepts connections into `accepted` until its other end is gone; `seats` are how many there
@@ -172,11 +178,14 @@ enum Stream {
     Unix(Sending<UnixStream>),
 }
 
-/// Who is at the other end.
+/// Who is at the other end: an address, or somebody on a Unix socket.
 #[derive(Clone)]
-pub(crate) enum ConnectInfo {
-    Tcp(TcpConnectInfo),
-    Unix(UdsConnectInfo),
+pub(crate) struct ConnectInfo(Option<IpAddr>);
+
+impl ConnectInfo {
+    pub(crate) fn ip(&self) -> Option<IpAddr> {
+        self.0
+    }
 }
 
 impl Connected for Connection {
@@ -184,8 +193,10 @@ impl Connected for Connection {
 
     fn connect_info(&self) -> ConnectInfo {
         match &self.stream {
-            Stream::Tcp(stream) => ConnectInfo::Tcp(stream.connect_info()),
-            Stream::Unix(stream) => ConnectInfo::Unix(stream.connect_info()),
+            Stream::Tcp(stream) => {
+                ConnectInfo(stream.connect_info().remote_addr().map(|peer| peer.ip()))
+            }
+            Stream::Unix(_) => ConnectInfo(None),
         }
     }
 }

@@ -5,10 +5,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sheaf_store::{Client, Error, Kind, Result};
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::server::NamedService;
+use tonic::transport::ServerTlsConfig;
+use tower::Layer;
 
 use crate::address::Address;
+use crate::auth::{Guard, Tokens};
 use crate::door::Door;
 use crate::front::Front;
 use crate::get::Get;
@@ -17,10 +21,16 @@ use crate::options::FlightOptions;
 use crate::put::Put;
 use crate::sendfile::Mapped;
 use crate::service::hint::Hint;
-use crate::{service, tuning};
+use crate::{service, tls, tuning};
 
 /// How long calls that are under way may go on when the endpoint stops.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// The most that the headers of a request may take, in bytes.
+const HEADER_BYTES: u32 = 64 << 10;
+
+/// How long a client may take to answer when it is asked whether it is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// Connections that are accepted and not yet served.
 const ACCEPTED: usize = 16;
@@ -29,6 +39,8 @@ const ACCEPTED: usize = 16;
 pub struct FlightListener {
     options: FlightOptions,
     bound: Vec<Bound>,
+    guard: Guard,
+    tls: Option<ServerTlsConfig>,
 }
 
 impl FlightListener {
@@ -38,8 +50,11 @@ impl FlightListener {
     /// [`Kind::Exists`] when one is taken, [`Kind::Unavailable`] when it can't be bound,
     /// [`Kind::Denied`] for an address that other machines reach, if nothing protects it.
     pub fn bind(options: FlightOptions) -> Result<Self> {
+        check_exposure(&options)?;
+        let tokens = options.token_file.as_deref().map(Tokens::read).transpose()?;
+        let tls = options.tls.as_ref().map(tls::config).transpose()?;
         let bound = options.addresses.iter().map(Bound::new).collect::<Result<_>>()?;
-        Ok(Self { options, bound })
+        Ok(Self { options, bound, guard: Guard::new(tokens), tls })
     }
 
     /// The addresses, with the ports that were taken.
@@ -86,35 +101,82 @@ impl FlightListener {
         hint: Hint,
         stopped: oneshot::Receiver<()>,
     ) -> std::result::Result<(), tonic::transport::Error> {
-        let Self { options, bound } = self;
+        let Self { options, bound, guard, tls } = self;
         let mapped = Mapped::default();
         let seats = Arc::new(Semaphore::new(options.connections.min(Semaphore::MAX_PERMITS)));
-        let (accepted, incoming) = mpsc::channel(ACCEPTED);
-        for bound in bound {
-            tokio::spawn(bound.accept(accepted.clone(), seats.clone(), mapped.clone()));
-        }
-        drop(accepted);
         let door = Door::new(client);
-        let get = Get::new(door.clone(), mapped);
+        let get = Get::new(door.clone(), mapped.clone());
         let put = Put::new(door.clone(), options.idle);
-        let front = Front::new(service::service(door, hint), get, put);
-        let stop = Arc::new(Notify::new());
-        let stopping = stop.clone();
-        let serving = tuning::http2(tonic::transport::Server::builder())
-            .max_concurrent_streams(options.streams)
-            .add_service(front)
-            .serve_with_incoming_shutdown(ReceiverStream::new(incoming), async move {
-                let _ = stopped.await;
-                stopping.notify_one();
+        let front = Front::new(service::service(door, hint, guard.clone()), get, put);
+        // The standard health service: who asks it need not be known.
+        let (reporter, health) = tonic_health::server::health_reporter();
+        let serving = tonic_health::ServingStatus::Serving;
+        reporter.set_service_status(<Front as NamedService>::NAME, serving).await;
+        let (stop, stopping) = watch::channel(false);
+
+        // What is encrypted and what is not are two servers.
+        let (tcp, unix): (Vec<_>, Vec<_>) = bound.into_iter().partition(Bound::is_tcp);
+        let serve = |bound: Vec<Bound>, tls: Option<ServerTlsConfig>| {
+            let (accepted, incoming) = mpsc::channel(ACCEPTED);
+            for bound in bound {
+                tokio::spawn(bound.accept(accepted.clone(), seats.clone(), mapped.clone()));
+            }
+            let mut stopping = stopping.clone();
+            let served = builder(&options, tls).map(|mut server| {
+                server
+                    .add_service(guard.layer(front.clone()))
+                    .add_service(health.clone())
+                    .serve_with_incoming_shutdown(ReceiverStream::new(incoming), async move {
+                        let _ = stopping.wait_for(|stops| *stops).await;
+                    })
             });
+            async move { served?.await }
+        };
+        let serving = async {
+            let (tcp, unix) = tokio::join!(serve(tcp, tls), serve(unix, None));
+            tcp.and(unix)
+        };
         let overdue = async {
-            stop.notified().await;
+            let _ = stopped.await;
+            let _ = stop.send(true);
             tokio::time::sleep(GRACE).await;
         };
         tokio::select! {
             served = serving => served,
             () = overdue => Ok(()),
         }
+    }
+}
+
+/// A server as the options say.
+fn builder(
+    options: &FlightOptions,
+    tls: Option<ServerTlsConfig>,
+) -> std::result::Result<tonic::transport::Server, tonic::transport::Error> {
+    let server = tuning::http2(tonic::transport::Server::builder())
+        .max_concurrent_streams(options.streams)
+        .http2_max_header_list_size(HEADER_BYTES)
+        .http2_keepalive_interval(Some(options.idle))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE));
+    match tls {
+        Some(tls) => server.tls_config(tls),
+        None => Ok(server),
+    }
+}
+
+/// Refuses to serve other machines without protection, unless told so in so many words.
+fn check_exposure(options: &FlightOptions) -> Result<()> {
+    let exposed = options.addresses.iter().find(|address| !address.is_local());
+    let protected = options.tls.is_some() || options.token_file.is_some() || options.insecure;
+    match exposed {
+        Some(address) if !protected => Err(Error::new(
+            Kind::Denied,
+            format!(
+                "{address} can be reached from other machines: protect it with --tls-cert and \
+                 --tls-key, or with --token-file, or say --insecure"
+            ),
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -18,8 +18,31 @@ use crate::status;
 /// Zeros to pad with.
 static ZEROS: [u8; 64] = [0; 64];
 
-/// One message: what goes before its body, and the body in pieces.
-pub(super) type Outgoing = Vec<Bytes>;
+/// One message of a stream.
+pub(crate) struct Outgoing {
+    /// Its flatbuffer.
+    pub(crate) header: Bytes,
+    /// What the batch was put with.
+    pub(crate) app_metadata: Bytes,
+    /// Its body; a schema has none.
+    pub(crate) body: Option<OutgoingBody>,
+}
+
+/// The body of a message, in pieces.
+pub(crate) struct OutgoingBody {
+    pub(crate) len: usize,
+    pub(crate) parts: Vec<Bytes>,
+}
+
+impl Outgoing {
+    /// The message as gRPC carries it, in pieces.
+    pub(super) fn framed(self) -> impl Iterator<Item = Bytes> {
+        let Self { header, app_metadata, body } = self;
+        let len = body.as_ref().map(|body| body.len);
+        let before = frame::before_body(&header, &app_metadata, len);
+        std::iter::once(before).chain(body.into_iter().flat_map(|body| body.parts))
+    }
+}
 
 /// The messages of an object, made when their turn comes.
 pub(super) enum Messages {
@@ -76,7 +99,8 @@ impl Table {
         self.done += 1;
         let Some(batch) = batch.filter(|_| message.kind == MessageKind::Batch) else {
             let is_schema = message.kind == MessageKind::Schema;
-            return Ok(Some(whole(&message.header, &[], (!is_schema).then_some(message.body))));
+            let body = (!is_schema).then_some(message.body);
+            return Ok(Some(whole(message.header, Bytes::new(), body)));
         };
         if message.body.len() > self.most && self.cutter()?.num_rows(batch).map_err(broken)? > 1 {
             let rows = self.cutter()?.num_rows(batch).map_err(broken)?;
@@ -84,7 +108,7 @@ impl Table {
             return self.next_piece().map(Some);
         }
         let kept = self.app_metadata(batch)?;
-        Ok(Some(whole(&message.header, &kept, Some(message.body))))
+        Ok(Some(whole(message.header, kept, Some(message.body))))
     }
 
     fn next_piece(&mut self) -> Result<Outgoing, Status> {
@@ -98,7 +122,7 @@ impl Table {
         if piece.rows.end < rows {
             self.cutting = Some(Cutting { batch, next_row: piece.rows.end, rows });
         }
-        Ok(cut(piece, &kept))
+        Ok(cut(piece, kept))
     }
 
     fn cutter(&mut self) -> Result<&mut Cutter, Status> {
@@ -114,16 +138,18 @@ impl Table {
 }
 
 /// A message as it is stored.
-fn whole(header: &[u8], app_metadata: &[u8], body: Option<Buffer>) -> Outgoing {
-    let before = frame::before_body(header, app_metadata, body.as_ref().map(Buffer::len));
-    let body = body.filter(|body| !body.is_empty());
-    std::iter::once(before).chain(body.map(shared)).collect()
+fn whole(header: Buffer, app_metadata: Bytes, body: Option<Buffer>) -> Outgoing {
+    let body = body.map(|body| {
+        let len = body.len();
+        let parts = if len > 0 { vec![shared(body)] } else { Vec::new() };
+        OutgoingBody { len, parts }
+    });
+    Outgoing { header: shared(header), app_metadata, body }
 }
 
 /// A piece of a batch.
-fn cut(piece: Piece, app_metadata: &[u8]) -> Outgoing {
-    let mut parts = Vec::with_capacity(1 + 2 * piece.body.len());
-    parts.push(frame::before_body(&piece.header, app_metadata, Some(piece.body_len)));
+fn cut(piece: Piece, app_metadata: Bytes) -> Outgoing {
+    let mut parts = Vec::with_capacity(2 * piece.body.len());
     for (buffer, zeros) in piece.body {
         if !buffer.is_empty() {
             parts.push(shared(buffer));
@@ -132,7 +158,8 @@ fn cut(piece: Piece, app_metadata: &[u8]) -> Outgoing {
             parts.push(Bytes::from_static(&ZEROS[..zeros]));
         }
     }
-    parts
+    let body = Some(OutgoingBody { len: piece.body_len, parts });
+    Outgoing { header: piece.header.into(), app_metadata, body }
 }
 
 /// The bytes of a buffer, which they keep: for a slice of a mapping, the mapping and its hold.

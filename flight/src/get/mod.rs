@@ -21,6 +21,7 @@ use arrow_flight::Ticket;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use prost::Message;
+use sheaf_store::Object;
 use tonic::Status;
 use tonic::body::Body;
 
@@ -28,6 +29,8 @@ pub(crate) use self::opaque::{
     COLUMN as OPAQUE_COLUMN, KIND as OPAQUE_KIND, chunks_of,
     schema_message as opaque_schema_message,
 };
+
+pub(crate) use self::messages::Outgoing;
 
 use self::messages::Messages;
 use self::options::Options;
@@ -77,6 +80,14 @@ impl Get {
         let sending = self.mapped.register(&object);
         Ok(Stream::new(Messages::new(&object, options)?, sending))
     }
+}
+
+/// The messages of an object, as a stream that asks for nothing has them.
+pub(crate) fn messages(
+    object: &Object,
+) -> Result<impl Iterator<Item = Result<Outgoing, Status>> + Send + use<>, Status> {
+    let mut messages = Messages::new(object, Options::default())?;
+    Ok(std::iter::from_fn(move || messages.next().transpose()))
 }
 
 /// The one message of a request.

@@ -12,8 +12,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
 use sheaf_store::Object;
 
-use super::frame;
-use super::messages::{Outgoing, shared};
+use super::messages::{Outgoing, OutgoingBody, shared};
 use super::options::Options;
 
 /// The key in the schema's metadata that says what kind of object it is, and its value.
@@ -56,7 +55,8 @@ impl Opaque {
 
     pub(super) fn next(&mut self) -> Option<Outgoing> {
         if !std::mem::replace(&mut self.has_begun, true) {
-            return Some(vec![frame::before_body(&schema_message(), &[], None)]);
+            let (header, app_metadata) = (schema_message().into(), Bytes::new());
+            return Some(Outgoing { header, app_metadata, body: None });
         }
         let len = self.chunk.min(self.bytes.len() - self.next);
         if len == 0 {
@@ -104,10 +104,11 @@ fn chunk_message(chunk: Buffer) -> Outgoing {
     let message = message.finish();
     builder.finish(message, None);
 
-    let before = frame::before_body(builder.finished_data(), &[], Some(64 + padded));
-    let mut parts = vec![before, Bytes::copy_from_slice(&offsets), shared(chunk)];
+    let mut parts = vec![Bytes::copy_from_slice(&offsets), shared(chunk)];
     if padded > len {
         parts.push(Bytes::from(vec![0; padded - len]));
     }
-    parts
+    let header = Bytes::copy_from_slice(builder.finished_data());
+    let body = Some(OutgoingBody { len: 64 + padded, parts });
+    Outgoing { header, app_metadata: Bytes::new(), body }
 }

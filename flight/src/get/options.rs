@@ -25,6 +25,12 @@ pub(crate) struct Options {
     pub(crate) message_bytes: usize,
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        Self { message_bytes: DEFAULT_MESSAGE_BYTES }
+    }
+}
+
 impl Options {
     /// What the ticket and the headers ask for.
     ///

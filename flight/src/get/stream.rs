@@ -32,7 +32,7 @@ impl Stream {
                 return Some(Frame::data(part));
             }
             match self.messages.as_mut()?.next() {
-                Ok(Some(parts)) => self.parts = parts.into(),
+                Ok(Some(message)) => self.parts = message.framed().collect(),
                 Ok(None) => return Some(self.end(&Status::ok(""))),
                 Err(status) => return Some(self.end(&status)),
             }

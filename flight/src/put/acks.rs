@@ -26,7 +26,7 @@ type Waiting = (Frame<Bytes>, OwnedSemaphorePermit);
 
 /// The sending side.
 #[derive(Clone)]
-pub(super) struct Acks {
+pub(crate) struct Acks {
     answers: mpsc::UnboundedSender<Waiting>,
     room: Arc<Semaphore>,
 }

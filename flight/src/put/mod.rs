@@ -17,7 +17,7 @@ use std::time::Duration;
 use tonic::body::Body;
 
 use self::acks::Acks;
-use self::upload::Upload;
+pub(crate) use self::upload::Upload;
 use crate::door::Door;
 
 /// Answers `DoPut`. Cheap to clone.
@@ -37,10 +37,10 @@ impl Put {
         let (parts, body) = request.into_parts();
         let Self { door, idle } = self.clone();
         let answer = Acks::answer(|acks| {
-            let upload = Upload::new(door, parts.headers, idle, acks.clone());
+            let upload = Upload::new(door, parts.headers, Some(acks.clone()));
             tokio::spawn(async move {
-                let status = match upload.run(body).await {
-                    Ok(()) => tonic::Status::ok(""),
+                let status = match upload.run(body, idle).await {
+                    Ok(_) => tonic::Status::ok(""),
                     Err(status) => status,
                 };
                 acks.end(&status).await;

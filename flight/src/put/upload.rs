@@ -11,12 +11,13 @@
 use std::time::Duration;
 
 use arrow_buffer::{Buffer, MutableBuffer};
-use arrow_flight::FlightDescriptor;
+use arrow_flight::{FlightData, FlightDescriptor};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body_util::BodyExt;
 use prost::Message;
 use sheaf_ipc::{Intake, Metadata, Placement};
+use sheaf_store::Info;
 use tonic::Status;
 use tonic::body::Body;
 
@@ -55,28 +56,28 @@ enum Place {
 }
 
 /// An upload in progress.
-pub(super) struct Upload {
+pub(crate) struct Upload {
     door: Door,
     headers: HeaderMap,
-    idle: Duration,
     target: Option<Target>,
     making: Option<Making>,
     incoming: Incoming,
-    acks: Acks,
+    acks: Option<Acks>,
 }
 
 impl Upload {
-    pub(super) fn new(door: Door, headers: HeaderMap, idle: Duration, acks: Acks) -> Self {
+    /// An upload of which nothing has come. Batches are acknowledged to `acks`, if to anybody.
+    pub(crate) fn new(door: Door, headers: HeaderMap, acks: Option<Acks>) -> Self {
         let (target, making) = (None, None);
-        Self { door, headers, idle, target, making, incoming: Incoming::default(), acks }
+        Self { door, headers, target, making, incoming: Incoming::default(), acks }
     }
 
-    /// Reads the stream to its end, and seals what it brought.
-    pub(super) async fn run(mut self, mut body: Body) -> Result<(), Status> {
+    /// Reads a stream to its end, and seals what it brought. Nothing may come for so long.
+    pub(super) async fn run(mut self, mut body: Body, idle: Duration) -> Result<Info, Status> {
         let mut parser = Parser::new(Limits::default());
         loop {
-            let frame = tokio::time::timeout(self.idle, body.frame()).await.map_err(|_| {
-                let seconds = self.idle.as_secs();
+            let frame = tokio::time::timeout(idle, body.frame()).await.map_err(|_| {
+                let seconds = idle.as_secs();
                 Status::deadline_exceeded(format!(
                     "nothing came for {seconds} s: the upload ends, and nothing of it is kept"
                 ))
@@ -88,10 +89,27 @@ impl Upload {
             }
         }
         parser.finish().map_err(malformed)?;
+        self.finish().await
+    }
+
+    /// Takes a message that was read by somebody else.
+    pub(crate) async fn message(&mut self, data: FlightData) -> Result<(), Status> {
+        if let Some(descriptor) = &data.flight_descriptor {
+            self.descriptor(&descriptor.encode_to_vec())?;
+        }
+        self.handle(Event::Header(data.data_header)).await?;
+        self.handle(Event::AppMetadata(data.app_metadata)).await?;
+        self.handle(Event::Body(data.data_body.len())).await?;
+        self.handle(Event::Chunk(data.data_body)).await?;
+        self.handle(Event::End).await
+    }
+
+    /// Seals what has come.
+    pub(crate) async fn finish(mut self) -> Result<Info, Status> {
         let Some(making) = self.making.take() else {
             return Err(Status::invalid_argument("an upload without a schema"));
         };
-        self.door.ask(move |_| making.finish()).await.map(|_| ())
+        self.door.ask(move |_| making.finish()).await
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), Status> {
@@ -217,7 +235,7 @@ impl Upload {
         let Some(header) = header.filter(|header| !header.is_empty()) else {
             // Metadata alone, or a descriptor alone: Flight allows both.
             return match self.making {
-                Some(_) if !app_metadata.is_empty() => self.acks.send(&app_metadata).await,
+                Some(_) if !app_metadata.is_empty() => self.acknowledge(&app_metadata).await,
                 _ => Ok(()),
             };
         };
@@ -240,7 +258,14 @@ impl Upload {
                 is_batch
             }
         };
-        if is_batch { self.acks.send(&app_metadata).await } else { Ok(()) }
+        if is_batch { self.acknowledge(&app_metadata).await } else { Ok(()) }
+    }
+
+    async fn acknowledge(&self, app_metadata: &Bytes) -> Result<(), Status> {
+        match &self.acks {
+            Some(acks) => acks.send(app_metadata).await,
+            None => Ok(()),
+        }
     }
 
     /// The first message: the schema, with which the draft begins.

@@ -1,5 +1,8 @@
 //! The calls of `FlightService`, but for the bytes of `DoGet` and `DoPut`.
 
+mod action;
+mod exchange;
+mod handshake;
 pub(crate) mod hint;
 mod info;
 mod poll;
@@ -13,18 +16,24 @@ use futures_util::stream::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use self::hint::Hint;
+use crate::auth::{Guard, Right};
 use crate::door::Door;
 use crate::names;
 
+/// The largest message of an exchange, in bytes.
+const EXCHANGE_BYTES: usize = 64 << 20;
+
 /// The service, as tonic takes it.
-pub(crate) fn service(door: Door, hint: Hint) -> FlightServiceServer<Far> {
-    FlightServiceServer::new(Far { door, hint })
+pub(crate) fn service(door: Door, hint: Hint, guard: Guard) -> FlightServiceServer<Far> {
+    // Only exchanges come through tonic's decoder.
+    FlightServiceServer::new(Far { door, hint, guard }).max_decoding_message_size(EXCHANGE_BYTES)
 }
 
 /// Every call of Flight on one store.
 pub(crate) struct Far {
     door: Door,
     hint: Hint,
+    guard: Guard,
 }
 
 type Answers<T> = BoxStream<'static, Result<T, Status>>;
@@ -41,9 +50,9 @@ impl FlightService for Far {
 
     async fn handshake(
         &self,
-        _request: Request<Streaming<HandshakeRequest>>,
+        request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
-        Err(Status::unimplemented("Handshake"))
+        handshake::shake(&self.guard, request).await
     }
 
     async fn list_flights(
@@ -91,22 +100,27 @@ impl FlightService for Far {
 
     async fn do_exchange(
         &self,
-        _request: Request<Streaming<FlightData>>,
+        request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
-        Err(Status::unimplemented("DoExchange"))
+        let headers = request.metadata().clone().into_headers();
+        let exchanged = exchange::exchange(&self.door, headers, request.into_inner()).await?;
+        Ok(Response::new(exchanged))
     }
 
     async fn do_action(
         &self,
-        _request: Request<Action>,
+        request: Request<Action>,
     ) -> Result<Response<Self::DoActionStream>, Status> {
-        Err(Status::unimplemented("DoAction"))
+        let right = request.extensions().get().copied().unwrap_or(Right::Read);
+        let action = request.into_inner();
+        let results = action::act(&self.door, &self.hint, right, action).await?;
+        Ok(Response::new(results))
     }
 
     async fn list_actions(
         &self,
-        _request: Request<Empty>,
+        _: Request<Empty>,
     ) -> Result<Response<Self::ListActionsStream>, Status> {
-        Err(Status::unimplemented("ListActions"))
+        Ok(Response::new(action::list()))
     }
 }

@@ -16,13 +16,20 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     pub(crate) fn start() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// An endpoint whose options are changed first.
+    pub(crate) fn with(change: impl FnOnce(&mut FlightOptions)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let options = ServeOptions::new(folder.path().join("store.sock"), 256 << 20);
         let server = Server::spawn(options).unwrap();
         let options = ConnectOptions { keep_descriptors: true, ..ConnectOptions::default() };
         let store = connect_with(&server.url(), &options).unwrap();
         let free: Address = "127.0.0.1:0".parse().unwrap();
-        let listener = FlightListener::bind(FlightOptions::new(vec![free])).unwrap();
+        let mut options = FlightOptions::new(vec![free]);
+        change(&mut options);
+        let listener = FlightListener::bind(options).unwrap();
         let flight = listener.serve(store.clone()).unwrap();
         Self { flight, store, _server: server, _folder: folder }
     }

@@ -1,5 +1,7 @@
 //! The far door as clients see it: an endpoint, and stock clients of Arrow Flight.
 
+mod calls;
 mod get;
+mod guard;
 mod harness;
 mod put;

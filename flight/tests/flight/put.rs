@@ -13,7 +13,7 @@ use crate::get::numbers;
 use crate::harness::Endpoint;
 
 /// A stream of these batches, each with its number as metadata.
-async fn stream_of(name: &str, batches: &[RecordBatch]) -> Vec<FlightData> {
+pub(crate) async fn stream_of(name: &str, batches: &[RecordBatch]) -> Vec<FlightData> {
     let all = stream::iter(batches.to_vec()).map(Ok);
     let descriptor = FlightDescriptor::new_path(vec![name.into()]);
     let encoder = FlightDataEncoderBuilder::new()

@@ -1,0 +1,272 @@
+//! `DoAction` and `ListActions`: what Flight has no call of its own for.
+//!
+//! Bodies and results are JSON, but for those that the specification of Flight defines.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use arrow_flight::{
+    Action, ActionType, CancelFlightInfoResult, CancelStatus, RenewFlightEndpointRequest,
+};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use prost::Message;
+use serde::{Deserialize, Serialize};
+use sheaf_store::{Error, Info, Kind};
+use tonic::Status;
+
+use super::Answers;
+use super::hint::Hint;
+use crate::auth::Right;
+use crate::door::Door;
+use crate::names;
+
+/// How long a wait lasts before it is asked whether anybody still waits for it.
+const SLICE: Duration = Duration::from_millis(250);
+
+/// The longest wait that a client may ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+
+/// Every action: its name, and what goes in and comes out.
+const ACTIONS: &[(&str, &str)] = &[
+    ("delete", r#"unbinds a name: {"name": …} → {}"#),
+    (
+        "wait",
+        r#"waits until an object is sealed: {"name": …, "timeout_ms": …} → as info; fails with
+DEADLINE_EXCEEDED at the limit, with ABORTED when its writer is gone"#,
+    ),
+    (
+        "info",
+        r#"what is known of an object or a draft: {"name": …, "holders": false} → {"name": …, "kind":
+"table" | "bytes", "state": "sealed" | "draft", "bytes": …, "charged_bytes": …, "rows": …,
+"batches": …, "created_ms": …, "sealed_ms": …, "droppable": …, "metadata": base64, "holders":
+[{"pid": …, "uid": …, "command": …, "holds": …, "writer": …}]}"#,
+    ),
+    ("list", r#"as info, a result for each object and draft: {"prefix": "", "holders": false}"#),
+    ("stat", r#"the store's counters: {} → {"store": …, "version": …, "pid": …, "counters": {…}}"#),
+    (
+        "hint",
+        r#"the near door, for clients on the same machine: {} → {"socket": …, "store": …, …}"#,
+    ),
+    ("evict", r#"drops droppable objects that nobody holds: {"bytes": …} → {"bytes": …}"#),
+    ("cancel", "as CancelFlightInfo"),
+    ("renew", "as RenewFlightEndpoint"),
+    (
+        "CancelFlightInfo",
+        "of the specification: a stored object is no query, so it is not cancellable; to end a \
+         stream, cancel its call",
+    ),
+    (
+        "RenewFlightEndpoint",
+        "of the specification: endpoints do not expire, so it comes back as it is",
+    ),
+];
+
+/// Actions that change something.
+const WRITES: [&str; 2] = ["delete", "evict"];
+
+/// What actions there are.
+pub(super) fn list() -> Answers<ActionType> {
+    let types = ACTIONS.iter().map(|(name, description)| {
+        Ok(ActionType { r#type: (*name).to_owned(), description: description.replace('\n', " ") })
+    });
+    futures_util::stream::iter(types.collect::<Vec<_>>()).boxed()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    name: String,
+    #[serde(default)]
+    timeout_ms: Option<u64>,
+    #[serde(default)]
+    holders: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Listing {
+    prefix: String,
+    holders: bool,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Size {
+    bytes: u64,
+}
+
+/// What is known of an object, as JSON.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) state: String,
+    pub(crate) bytes: u64,
+    pub(crate) charged_bytes: u64,
+    pub(crate) rows: u64,
+    pub(crate) batches: u64,
+    pub(crate) created_ms: u64,
+    pub(crate) sealed_ms: u64,
+    pub(crate) droppable: bool,
+    pub(crate) metadata: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) holders: Vec<Holding>,
+}
+
+/// One process that holds an object, as JSON.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Holding {
+    pid: u32,
+    uid: u32,
+    command: String,
+    holds: u64,
+    writer: bool,
+}
+
+impl Facts {
+    fn of(info: Info) -> Self {
+        let holders = info.holders.into_iter().map(|holder| Holding {
+            pid: holder.peer.pid,
+            uid: holder.peer.uid,
+            command: holder.peer.command,
+            holds: holder.holds,
+            writer: holder.writer,
+        });
+        Self {
+            name: info.name.to_string(),
+            kind: info.kind.to_string(),
+            state: info.state.to_string(),
+            bytes: info.bytes,
+            charged_bytes: info.charged_bytes,
+            rows: info.rows,
+            batches: info.batches,
+            created_ms: info.created_ms,
+            sealed_ms: info.sealed_ms,
+            droppable: info.droppable,
+            metadata: STANDARD.encode(&info.metadata[..]),
+            holders: holders.collect(),
+        }
+    }
+}
+
+/// Does an action.
+pub(super) async fn act(
+    door: &Door,
+    hint: &Hint,
+    right: Right,
+    action: Action,
+) -> Result<Answers<arrow_flight::Result>, Status> {
+    let body = action.body;
+    if WRITES.contains(&action.r#type.as_str()) {
+        right.to_write()?;
+    }
+    let result = match action.r#type.as_str() {
+        "delete" => {
+            let Named { name, .. } = json(&body)?;
+            let name = names::of_text(&name)?;
+            door.ask(move |client| client.delete(&name)).await?;
+            Bytes::from_static(b"{}")
+        }
+        "wait" => to_json(&Facts::of(wait(door, json(&body)?).await?))?,
+        "info" => {
+            let Named { name, holders, .. } = json(&body)?;
+            let name = names::of_text(&name)?;
+            to_json(&Facts::of(door.ask(move |client| client.info(&name, holders)).await?))?
+        }
+        "list" => {
+            let Listing { prefix, holders } = json(&body)?;
+            let found = door.ask(move |client| client.list(&prefix, holders)).await?;
+            let told = found
+                .into_iter()
+                .map(|info| to_json(&Facts::of(info)).map(|body| arrow_flight::Result { body }));
+            return Ok(futures_util::stream::iter(told.collect::<Vec<_>>()).boxed());
+        }
+        "stat" => stat(door).await?,
+        "hint" => to_json(hint)?,
+        "evict" => {
+            let Size { bytes } = json(&body)?;
+            to_json(&Size { bytes: door.ask(move |client| client.evict(bytes)).await? })?
+        }
+        "cancel" | "CancelFlightInfo" => {
+            let status = CancelStatus::NotCancellable.into();
+            CancelFlightInfoResult { status }.encode_to_vec().into()
+        }
+        "renew" | "RenewFlightEndpoint" => {
+            let request = RenewFlightEndpointRequest::decode(body).map_err(|error| {
+                Status::invalid_argument(format!("no RenewFlightEndpointRequest: {error}"))
+            })?;
+            let endpoint = request.endpoint.ok_or_else(|| {
+                Status::invalid_argument("a RenewFlightEndpointRequest without an endpoint")
+            })?;
+            endpoint.encode_to_vec().into()
+        }
+        other => {
+            return Err(Status::unimplemented(format!(
+                "there is no action {other}: ListActions tells which there are"
+            )));
+        }
+    };
+    let result = arrow_flight::Result { body: result };
+    Ok(futures_util::stream::iter([Ok(result)]).boxed())
+}
+
+/// Waits in slices, so that nobody waits for long for a client that has left.
+async fn wait(door: &Door, named: Named) -> Result<Info, Status> {
+    struct Left(Arc<AtomicBool>);
+
+    impl Drop for Left {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    let name = names::of_text(&named.name)?;
+    let limit = named.timeout_ms.map_or(LONGEST_WAIT, Duration::from_millis).min(LONGEST_WAIT);
+    let has_left = Arc::new(AtomicBool::new(false));
+    let _left = Left(has_left.clone());
+    door.wait(move |client| {
+        let start = Instant::now();
+        loop {
+            let left = limit.saturating_sub(start.elapsed());
+            match client.wait(&name, left.min(SLICE)) {
+                Err(error) if error.kind() == Kind::Timeout && left > SLICE => {}
+                outcome => return outcome,
+            }
+            if has_left.load(Ordering::Relaxed) {
+                return Err(Error::new(Kind::Interrupted, "the client has left"));
+            }
+        }
+    })
+    .await
+}
+
+async fn stat(door: &Door) -> Result<Bytes, Status> {
+    let stat = door.ask(|client| client.stat()).await?;
+    let counters: serde_json::Map<_, _> =
+        stat.fields().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    to_json(&serde_json::json!({
+        "store": stat.store_id,
+        "version": stat.version,
+        "pid": stat.store_pid,
+        "counters": counters,
+    }))
+}
+
+/// Reads a body; none at all is an empty object.
+fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Status> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|error| {
+        Status::invalid_argument(format!(
+            "the action's body is not what it takes: {error} (ListActions tells what that is)"
+        ))
+    })
+}
+
+fn to_json(value: &impl Serialize) -> Result<Bytes, Status> {
+    let encoded = serde_json::to_vec(value);
+    encoded.map(Bytes::from).map_err(|error| Status::internal(format!("no JSON: {error}")))
+}

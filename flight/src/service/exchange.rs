@@ -1,0 +1,73 @@
+//! `DoExchange`: what comes goes back, as it came or as it was stored.
+//!
+//! A descriptor with the command `echo` sends every message back. One of type PATH, or a command as
+//! for `DoPut`, stores what comes, as `DoPut` does, and then streams the object from the store.
+
+use arrow_flight::flight_descriptor::DescriptorType;
+use arrow_flight::{FlightData, FlightDescriptor};
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
+use http::HeaderMap;
+use sheaf_store::Object;
+use tonic::{Status, Streaming};
+
+use super::Answers;
+use crate::door::Door;
+use crate::get::{self, Outgoing};
+use crate::put::Upload;
+
+/// The command that sends everything back.
+const ECHO: &[u8] = b"echo";
+
+pub(super) async fn exchange(
+    door: &Door,
+    headers: HeaderMap,
+    mut incoming: Streaming<FlightData>,
+) -> Result<Answers<FlightData>, Status> {
+    let Some(first) = incoming.message().await? else {
+        return Err(Status::invalid_argument("an exchange without a message"));
+    };
+    let Some(descriptor) = first.flight_descriptor.clone() else {
+        return Err(Status::invalid_argument(
+            "the first message of an exchange has a descriptor: the command echo, or an object's name",
+        ));
+    };
+    let rest = futures_util::stream::iter([Ok(first)]).chain(incoming);
+    if is_echo(&descriptor) {
+        return Ok(rest.boxed());
+    }
+    let object = store(door, headers, rest).await?;
+    let messages = get::messages(&object)?.map(|message| message.map(to_data));
+    Ok(futures_util::stream::iter(messages).boxed())
+}
+
+fn is_echo(descriptor: &FlightDescriptor) -> bool {
+    descriptor.r#type() == DescriptorType::Cmd && descriptor.cmd == ECHO
+}
+
+/// Stores what comes, and gets it.
+async fn store(
+    door: &Door,
+    headers: HeaderMap,
+    rest: impl futures_util::Stream<Item = Result<FlightData, Status>> + Unpin,
+) -> Result<Object, Status> {
+    let mut upload = Upload::new(door.clone(), headers, None);
+    let mut rest = rest;
+    while let Some(data) = rest.try_next().await? {
+        upload.message(data).await?;
+    }
+    let info = upload.finish().await?;
+    door.ask(move |client| client.get(&info.name)).await
+}
+
+/// A message for tonic's own encoder, which copies it: what passes here is no `DoGet`.
+fn to_data(message: Outgoing) -> FlightData {
+    let Outgoing { header, app_metadata, body } = message;
+    let body = body.map(|body| body.parts.concat()).unwrap_or_default();
+    FlightData {
+        flight_descriptor: None,
+        data_header: header,
+        app_metadata,
+        data_body: Bytes::from(body),
+    }
+}
