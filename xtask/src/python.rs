@@ -11,7 +11,7 @@ struct Environment {
     name: &'static str,
     /// Packages, as pip takes them.
     packages: &'static [&'static str],
-    /// Arguments of pytest.
+    /// Folders of tests, each for a pytest of its own.
     tests: &'static [&'static str],
     /// The first minor version of Python 3 that its packages do not have wheels for.
     below: u32,
@@ -21,7 +21,7 @@ struct Environment {
 const CURRENT: Environment = Environment {
     name: "current",
     packages: &["pyarrow", "polars", "pandas", "duckdb", "numpy", "mypy"],
-    tests: &["python/tests"],
+    tests: &["python/tests", "tests/flight"],
     below: u32::MAX,
 };
 
@@ -47,9 +47,11 @@ pub(crate) fn tests(count: &mut Count) -> Result<Option<&'static str>, String> {
         };
         let program = prepare(python, &environment)?;
         run(pip(&program, &["--force-reinstall", "--no-deps", &wheel.to_string_lossy()]))?;
-        let mut test = command(&program, &["-m", "pytest", "-q", "-p", "no:cacheprovider"]);
-        test.args(environment.tests).env("PYTHONDONTWRITEBYTECODE", "1");
-        run_counted(test, count)?;
+        for folder in environment.tests {
+            let mut test = command(&program, &["-m", "pytest", "-q", "-p", "no:cacheprovider"]);
+            test.arg(folder).env("PYTHONDONTWRITEBYTECODE", "1");
+            run_counted(test, count)?;
+        }
     }
     Ok(None)
 }

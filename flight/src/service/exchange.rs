@@ -34,7 +34,7 @@ pub(super) async fn exchange(
     };
     let rest = futures_util::stream::iter([Ok(first)]).chain(incoming);
     if is_echo(&descriptor) {
-        return Ok(rest.boxed());
+        return Ok(rest.try_filter_map(|data| async { Ok(answer(data)) }).boxed());
     }
     let object = store(door, headers, rest).await?;
     let messages = get::messages(&object)?.map(|message| message.map(to_data));
@@ -43,6 +43,12 @@ pub(super) async fn exchange(
 
 fn is_echo(descriptor: &FlightDescriptor) -> bool {
     descriptor.r#type() == DescriptorType::Cmd && descriptor.cmd == ECHO
+}
+
+/// A message as a server sends it: without a descriptor, and not at all if that was all.
+fn answer(mut data: FlightData) -> Option<FlightData> {
+    data.flight_descriptor = None;
+    (data != FlightData::default()).then_some(data)
 }
 
 /// Stores what comes, and gets it.
