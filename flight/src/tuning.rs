@@ -12,7 +12,7 @@ use rustix::net::sockopt::{set_socket_send_buffer_size, set_tcp_congestion, set_
 use tonic::transport::Server;
 
 /// The send buffer of a connection, in bytes.
-const SEND_BUFFER_BYTES: usize = 512 << 10;
+const SEND_BUFFER_BYTES: usize = 256 << 10;
 
 /// The largest frame of HTTP/2 that is sent or taken, in bytes.
 const FRAME_BYTES: u32 = 1 << 20;

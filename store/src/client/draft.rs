@@ -37,6 +37,8 @@ pub(super) struct DraftCore {
     metadata: Vec<u8>,
     memory: Memory,
     sealed: bool,
+    /// Room that was asked for ahead of need: the request, and how many bytes it is for in all.
+    coming: Option<(u64, u64)>,
 }
 
 impl DraftCore {
@@ -60,6 +62,7 @@ impl DraftCore {
             metadata: options.metadata.clone(),
             memory: Memory::Small(MutableBuffer::new(0)),
             sealed: true, // Nothing to abort until it is known which.
+            coming: None,
         };
         draft.take_room(arrived, bytes)?;
         Ok(draft)
@@ -67,12 +70,32 @@ impl DraftCore {
 
     /// Makes room for `bytes` in all; what was written stays.
     pub(super) fn reserve(&mut self, bytes: u64) -> Result<()> {
+        self.settle()?;
         if bytes <= self.len() as u64 {
             return Ok(());
         }
         let grow = Grow { object: self.object, bytes, wait_ms: self.wait_ms };
         let arrived = self.link.call(grow)?;
         self.take_room(arrived, bytes)
+    }
+
+    /// Asks for room for `bytes` in all and does not wait for it: whoever needs it first does.
+    pub(super) fn reserve_ahead(&mut self, bytes: u64) -> Result<()> {
+        if self.coming.is_none() && bytes > self.len() as u64 {
+            let grow = Grow { object: self.object, bytes, wait_ms: 0 };
+            self.coming = Some((self.link.send(&grow.into())?, bytes));
+        }
+        Ok(())
+    }
+
+    /// Takes the room that was asked for ahead of need; if there was none, things are as before.
+    fn settle(&mut self) -> Result<()> {
+        let Some((request, bytes)) = self.coming.take() else { return Ok(()) };
+        match self.link.receive(request) {
+            Ok(arrived) => self.take_room(arrived, bytes),
+            Err(error) if error.kind() == Kind::Full => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn take_room(&mut self, arrived: Arrived, bytes: u64) -> Result<()> {
@@ -127,6 +150,7 @@ impl DraftCore {
 
     /// Seals the first `len` bytes.
     pub(super) fn seal(mut self, len: usize) -> Result<Info> {
+        self.settle()?;
         let data = match std::mem::replace(&mut self.memory, Memory::Small(MutableBuffer::new(0))) {
             Memory::Small(heap) => Bytes::copy_from_slice(&heap[..len]),
             // Unmapped: the kernel refuses to seal what someone can still write.
@@ -174,6 +198,7 @@ impl DraftCore {
 
     /// Ends the draft; returns when the store has taken its room back.
     pub(super) fn abort(mut self) -> Result<()> {
+        let _ = self.settle();
         self.memory = Memory::Small(MutableBuffer::new(0));
         self.sealed = true;
         self.link.call(crate::protocol::message::Abort { object: self.object }).map(|_| ())
@@ -182,6 +207,9 @@ impl DraftCore {
 
 impl Drop for DraftCore {
     fn drop(&mut self) {
+        if let Some((request, _)) = self.coming.take() {
+            self.link.forget(request);
+        }
         if !self.sealed {
             // Unmapped first: then its memory can go at once.
             self.memory = Memory::Small(MutableBuffer::new(0));

@@ -8,8 +8,11 @@ use crate::object::{Info, ObjectKind, PutOptions};
 /// The least by which a draft grows, in bytes.
 const LEAST_GROWTH: u64 = 1 << 20;
 
-/// The most that a draft asks for ahead of need, in bytes.
-const MOST_GROWTH: u64 = 256 << 20;
+/// The most that a draft asks for ahead of need, in bytes: what a large store keeps prepared.
+const MOST_GROWTH: u64 = 64 << 20;
+
+/// Who writes so much at a time writes a lot, in bytes.
+const MUCH: u64 = 256 << 10;
 
 /// The bytes of an object in the making, written from front to back. Aborts when dropped unsealed.
 ///
@@ -57,6 +60,9 @@ impl GrowingDraft {
         let (start, end) = (self.written, self.written + bytes);
         self.reserve(end as u64, ahead)?;
         self.written = end;
+        if ahead {
+            self.look_ahead(bytes as u64)?;
+        }
         Ok(&mut self.core.bytes_mut()[start..end])
     }
 
@@ -101,9 +107,14 @@ impl GrowingDraft {
         if end <= room {
             return Ok(());
         }
-        let generous = end + room.clamp(LEAST_GROWTH, MOST_GROWTH);
         let small = self.core.link().welcome.small_bytes;
         if ahead && end > small {
+            let much = end - self.written as u64 >= MUCH;
+            let generous = if much {
+                end.next_multiple_of(MOST_GROWTH)
+            } else {
+                end + room.clamp(LEAST_GROWTH, MOST_GROWTH)
+            };
             match self.core.reserve(generous) {
                 Err(error) if error.kind() == Kind::Full => {}
                 outcome => return outcome,
@@ -116,5 +127,15 @@ impl GrowingDraft {
             ),
             _ => error,
         })
+    }
+
+    /// When the room gets short, has the store prepare more while this is filled.
+    fn look_ahead(&mut self, bytes: u64) -> Result<()> {
+        let room = self.core.len() as u64;
+        let is_short = room - (self.written as u64) < MOST_GROWTH / 2;
+        if room >= MOST_GROWTH && bytes >= MUCH && is_short {
+            self.core.reserve_ahead(room + MOST_GROWTH)?;
+        }
+        Ok(())
     }
 }

@@ -252,6 +252,13 @@ impl Link {
         Ok(id)
     }
 
+    /// Waits no more for the reply to request `id`.
+    pub(super) fn forget(&self, id: u64) {
+        let mut inbox = lock(&self.inbox);
+        inbox.wanted.remove(&id);
+        inbox.ready.remove(&id);
+    }
+
     /// Sends what `write` makes, behind the releases that wait.
     fn transmit(&self, write: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
         let mut out = lock(&self.sending);

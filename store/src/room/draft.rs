@@ -8,7 +8,7 @@ use super::budget::Part;
 use super::create::Create;
 use super::effect::{Draft, Placement, Source};
 use super::entry::{Entry, Phase};
-use super::ids::{ClientId, ObjectId, Place};
+use super::ids::{ClientId, ContainerId, ObjectId, Place};
 use super::refusal;
 use crate::error::{Error, Result};
 use crate::object::{EventKind, Name};
@@ -63,23 +63,28 @@ impl Room {
             self.recharge(object, charge);
             return Placement::Small;
         }
-        let pooled = self.pool.best(charge).and_then(|entry| self.pool.take(entry.container));
-        let ready = pooled.is_some_and(|entry| entry.ready && entry.bytes >= bytes);
-        self.remember_large(bytes, ready);
-        let (container, source) = match pooled {
-            Some(entry) => {
-                // Back to free for an instant: `recharge` takes the exact charge from there.
-                self.budget.shift(Part::Pool, Part::Free, entry.bytes);
-                (entry.container, Source::Pool { bytes: entry.bytes })
-            }
-            None => (self.next_container(), Source::Fresh),
-        };
+        let (container, source) = self.container_for(bytes, charge);
         self.recharge(object, charge);
         if let Some(entry) = self.objects.get_mut(&object) {
             entry.large = true;
             entry.place = Some(Place { container, offset: 0, len: bytes });
         }
         Placement::Large { container, source, bytes }
+    }
+
+    /// A container for a draft that is large from now on: one of the pool, if one suits.
+    fn container_for(&mut self, bytes: u64, charge: u64) -> (ContainerId, Source) {
+        let pooled = self.pool.best(charge).and_then(|entry| self.pool.take(entry.container));
+        let ready = pooled.is_some_and(|entry| entry.ready && entry.bytes >= bytes);
+        self.remember_large(bytes, ready);
+        match pooled {
+            Some(entry) => {
+                // Back to free for an instant: `recharge` takes the exact charge from there.
+                self.budget.shift(Part::Pool, Part::Free, entry.bytes);
+                (entry.container, Source::Pool { bytes: entry.bytes })
+            }
+            None => (self.next_container(), Source::Fresh),
+        }
     }
 
     /// Changes what a draft takes from the budget.
@@ -99,20 +104,23 @@ impl Room {
         let entry = self.objects.get(&object)?;
         let (large, charge) = (entry.large, self.grown_charge(entry, bytes));
         let bytes = bytes.max(entry.bytes);
-        self.recharge(object, charge);
         let becomes_large = !large && bytes > self.config.small_bytes;
-        let fresh = becomes_large.then(|| self.next_container());
+        let lent = becomes_large.then(|| self.container_for(bytes, charge));
+        self.recharge(object, charge);
         let entry = self.objects.get_mut(&object)?;
         entry.bytes = bytes;
-        if let Some(container) = fresh {
-            entry.large = true;
-            entry.place = Some(Place { container, offset: 0, len: bytes });
-        }
+        let source = match lent {
+            Some((container, source)) => {
+                entry.large = true;
+                entry.place = Some(Place { container, offset: 0, len: bytes });
+                source
+            }
+            None => Source::Own,
+        };
         let place = match &mut entry.place {
             None => Placement::Small,
             Some(place) => {
                 place.len = bytes;
-                let source = if becomes_large { Source::Fresh } else { Source::Own };
                 Placement::Large { container: place.container, source, bytes }
             }
         };
