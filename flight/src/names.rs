@@ -22,15 +22,12 @@ pub(crate) struct TicketBody {
     /// The most that the body of a message may take, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) max_message_bytes: Option<u64>,
-    /// Compress the buffers: `lz4` or `zstd`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) compression: Option<String>,
 }
 
 impl TicketBody {
     /// A ticket that asks for nothing but the object.
     pub(crate) fn of(name: &Name) -> Self {
-        Self { name: name.to_string(), max_message_bytes: None, compression: None }
+        Self { name: name.to_string(), max_message_bytes: None }
     }
 }
 
@@ -46,7 +43,7 @@ pub(crate) fn wanted(descriptor: &FlightDescriptor) -> Result<TicketBody, Status
     match (descriptor.r#type(), descriptor.path.as_slice()) {
         (DescriptorType::Path, [name]) => {
             of_text(name)?;
-            Ok(TicketBody { name: name.clone(), max_message_bytes: None, compression: None })
+            Ok(TicketBody { name: name.clone(), max_message_bytes: None })
         }
         (DescriptorType::Path, parts) => Err(Status::invalid_argument(format!(
             "a path of {} parts names no object: give one part, the object's name",
