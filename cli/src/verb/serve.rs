@@ -64,8 +64,8 @@ impl Serve {
     }
 }
 
-/// Waits until the store serves, attaches the Flight endpoint to it, and says on stderr that both are
-/// there: scripts wait for the last of these lines.
+/// Waits until the store serves, attaches the Flight endpoint to it, and says on stderr that both
+/// are there: scripts wait for the last of these lines.
 fn attach(
     socket: &Path,
     memory_bytes: u64,

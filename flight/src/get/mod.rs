@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! ticket ─▶ object, mapped and held ─▶ Messages: one after the other, cut where too large
-//!                                          │  header, slices of the mapping
-//!                                          ▼
-//!                                      Stream: an HTTP body, frame by frame as the socket takes them
+//!                              │  header, slices of the mapping
+//!                              ▼
+//!                            Stream: an HTTP body, frame by frame as the socket takes them
 //! ```
 //!
 //! A body that is not read makes nothing: whatever the reader's speed, the server has one message's
