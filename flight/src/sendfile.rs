@@ -1,9 +1,9 @@
 //! From an object's file to the socket, without passing through this process.
 //!
 //! The body of a stream consists of slices of mappings. A socket that is asked to write one of them
-//! can as well send the same bytes from the file behind the mapping, which spares the kernel's copy:
-//! the socket's queue then refers to the object's own pages. These never change and are never used
-//! again, so it does not matter how long they stay there.
+//! can as well send the same bytes from the file behind the mapping, which spares the kernel's
+//! copy: the socket's queue then refers to the object's own pages. These never change and are never
+//! used again, so it does not matter how long they stay there.
 //!
 //! ```text
 //! body ─ Bytes ─▶ h2 ─ slices ─▶ Sending ─┬─ mapped, and large ─▶ sendfile(file, offset)

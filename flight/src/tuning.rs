@@ -1,9 +1,9 @@
 //! How sockets and HTTP/2 are set: what made a difference when it was measured.
 //!
-//! - **The send buffer.** A socket that sizes it itself grows it far beyond what the receiver keeps up
-//!   with, even on one machine; then it retransmits. A fixed, small one never did.
-//! - **Congestion control.** On a loopback address there is no congestion to control, and `bbr`, the
-//!   default in places, paces what need not be paced. `reno` needs no privilege.
+//! - **The send buffer.** A socket that sizes it itself grows it far beyond what the receiver keeps
+//!   up with, even on one machine; then it retransmits. A fixed, small one never did.
+//! - **Congestion control.** On a loopback address there is no congestion to control, and `bbr`,
+//!   the default in places, paces what need not be paced. `reno` needs no privilege.
 //! - **Windows and frames.** A frame of HTTP/2 is a system call: large ones are fewer.
 
 use std::os::fd::AsFd;

@@ -1,7 +1,7 @@
 //! Messages of somebody else's stream into a file.
 //!
 //! ```text
-//! incoming   header │ body: v │ values ··· │ o │ bytes ·· │      8-byte aligned, one after the other
+//! incoming   header │ body: v │ values ··· │ o │ bytes ·· │     8-byte aligned, close together
 //!                        │ └──┐     └────────┐  └───────────┐
 //! file     message' │ v ▪▪▪ │ values ··· ▪ │ o ▪▪ │ bytes ·· ▪ │   64-byte aligned, padded
 //! ```

@@ -28,7 +28,9 @@ def times() -> dict[str, pa.Array]:
     found = {
         "date32": pa.array([DAY, None, DAY, DAY], pa.date32()),
         "date64": pa.array([DAY, None, DAY, DAY], pa.date64()),
-        "month_day_nano": pa.array([(1, 2, 3), None, (0, 0, 1), (5, 5, 5)], pa.month_day_nano_interval()),
+        "month_day_nano": pa.array(
+            [(1, 2, 3), None, (0, 0, 1), (5, 5, 5)], pa.month_day_nano_interval()
+        ),
     }
     for unit in ("s", "ms"):
         found[f"time32 {unit}"] = pa.array([1, None, 3, 4], pa.time32(unit))
@@ -36,7 +38,9 @@ def times() -> dict[str, pa.Array]:
         found[f"time64 {unit}"] = pa.array([1, None, 3, 4], pa.time64(unit))
     for unit in ("s", "ms", "us", "ns"):
         found[f"timestamp {unit}"] = pa.array([NOON, None, NOON, NOON], pa.timestamp(unit))
-        found[f"timestamp {unit} tz"] = pa.array([1, None, 3, 4], pa.timestamp(unit, "Europe/Berlin"))
+        found[f"timestamp {unit} tz"] = pa.array(
+            [1, None, 3, 4], pa.timestamp(unit, "Europe/Berlin")
+        )
         found[f"duration {unit}"] = pa.array([1, None, 3, 4], pa.duration(unit))
     return found
 
@@ -57,7 +61,9 @@ def nested() -> dict[str, pa.Array]:
     found = {str(kind): pa.array(lists, kind) for kind in kinds[:4]}
     found["list of list"] = pa.array([[["a"], None], None, [], [["b", None]]], kinds[4])
     found["fixed list"] = pa.array([[1, 2], None, [3, None], [5, 6]], pa.list_(pa.int16(), 2))
-    found["struct"] = pa.array([{"a": 1, "b": "x"}, None, {"a": None, "b": "y"}, {"a": 4, "b": None}])
+    found["struct"] = pa.array(
+        [{"a": 1, "b": "x"}, None, {"a": None, "b": "y"}, {"a": 4, "b": None}]
+    )
     found["map"] = pa.array([[("a", 1)], None, [], [("b", None)]], pa.map_(pa.string(), pa.int32()))
     kinds8 = pa.array([0, 1, 0, 1], pa.int8())
     children = [pa.array([1, 2, 3, 4]), pa.array(["a", "b", "c", "d"])]
@@ -71,7 +77,9 @@ def nested() -> dict[str, pa.Array]:
 def dictionaries() -> dict[str, pa.Array]:
     words = pa.array(["a", None, "b", "a"])
     plain = words.dictionary_encode()
-    ordered = pa.DictionaryArray.from_arrays(pa.array([0, 1, None, 0], pa.int16()), ["x", "y"], ordered=True)
+    ordered = pa.DictionaryArray.from_arrays(
+        pa.array([0, 1, None, 0], pa.int16()), ["x", "y"], ordered=True
+    )
     inside = pa.StructArray.from_arrays([plain], ["d"])
     return {"dictionary": plain, "ordered": ordered, "in a struct": inside}
 
@@ -88,7 +96,13 @@ SPECIAL = {
     "no columns": pa.table({}),
     "no rows": pa.table({"a": pa.array([], pa.int64()), "b": pa.array([], pa.string())}),
     "twice": pa.Table.from_arrays([pa.array([1]), pa.array(["x"])], names=["same", "same"]),
-    "not null": pa.table([pa.array([1, 2])], pa.schema([pa.field("a", pa.int64(), nullable=False)])),
-    "field metadata": pa.table([pa.array([1])], pa.schema([pa.field("a", pa.int64(), metadata={"k": "v"})])),
-    "extension": pa.table({"u": pa.ExtensionArray.from_storage(pa.uuid(), pa.array([b"0" * 16], pa.binary(16)))}),
+    "not null": pa.table(
+        [pa.array([1, 2])], pa.schema([pa.field("a", pa.int64(), nullable=False)])
+    ),
+    "field metadata": pa.table(
+        [pa.array([1])], pa.schema([pa.field("a", pa.int64(), metadata={"k": "v"})])
+    ),
+    "extension": pa.table(
+        {"u": pa.ExtensionArray.from_storage(pa.uuid(), pa.array([b"0" * 16], pa.binary(16)))}
+    ),
 }

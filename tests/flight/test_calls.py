@@ -12,7 +12,9 @@ from endpoint import Endpoint
 PATH = fl.FlightDescriptor.for_path
 
 
-def put(client: fl.FlightClient, name: str, table: pa.Table, options: fl.FlightCallOptions | None = None) -> None:
+def put(
+    client: fl.FlightClient, name: str, table: pa.Table, options: fl.FlightCallOptions | None = None
+) -> None:
     writer, _ = client.do_put(PATH(name), table.schema, options)
     with writer:
         writer.write_table(table)
@@ -47,7 +49,11 @@ def test_both_doors_lead_to_the_same_objects(endpoint: Endpoint) -> None:
 
 
 def test_what_is_uploaded_is_aligned_in_the_store(endpoint: Endpoint) -> None:
-    put(endpoint.client(), "t", pa.table({"a": pa.array([1, 2, None], pa.int8()), "b": ["x", "yy", ""]}))
+    put(
+        endpoint.client(),
+        "t",
+        pa.table({"a": pa.array([1, 2, None], pa.int8()), "b": ["x", "yy", ""]}),
+    )
 
     for column in endpoint.near.get("t").to_arrow().columns:
         for buffer in column.chunk(0).buffers():
@@ -105,7 +111,11 @@ def test_every_batch_is_acknowledged(client: fl.FlightClient) -> None:
 def test_options_come_by_headers_or_by_command(endpoint: Endpoint) -> None:
     client = endpoint.client()
     put(client, "t", TABLE)
-    headers = [(b"sheaf-replace", b"true"), (b"sheaf-droppable", b"true"), (b"sheaf-metadata-bin", b"note")]
+    headers = [
+        (b"sheaf-replace", b"true"),
+        (b"sheaf-droppable", b"true"),
+        (b"sheaf-metadata-bin", b"note"),
+    ]
     put(client, "t", TABLE.slice(1), fl.FlightCallOptions(headers=headers))
     info = endpoint.near.info("t")
     assert (info.num_rows, info.droppable, info.metadata) == (2, True, b"note")

@@ -38,7 +38,9 @@ def bearer(token: str) -> fl.FlightCallOptions:
     return fl.FlightCallOptions(headers=[(b"authorization", f"Bearer {token}".encode())])
 
 
-def test_tokens_say_who_may_read_and_who_may_write(serve: Callable[..., Endpoint], tokens: str) -> None:
+def test_tokens_say_who_may_read_and_who_may_write(
+    serve: Callable[..., Endpoint], tokens: str
+) -> None:
     client = serve("--token-file", tokens).client()
 
     with pytest.raises(fl.FlightUnauthenticatedError):
@@ -75,35 +77,94 @@ def certificates(tmp_path: Path) -> Path:
     for name in ("ca", "server", "client", "stranger"):
         key, subject = str(folder / f"{name}.key"), f"/CN={name}"
         if name in ("ca", "stranger"):
-            openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", subject,
-                    "-keyout", key, "-out", str(folder / f"{name}.pem"))
+            openssl(
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                subject,
+                "-keyout",
+                key,
+                "-out",
+                str(folder / f"{name}.pem"),
+            )
             continue
         request, extensions = str(folder / f"{name}.csr"), folder / f"{name}.ext"
-        extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n")
-        openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", subject, "-keyout", key, "-out", request)
-        openssl("x509", "-req", "-in", request, "-CA", str(folder / "ca.pem"), "-CAkey", str(folder / "ca.key"),
-                "-CAcreateserial", "-days", "2", "-extfile", str(extensions), "-out", str(folder / f"{name}.pem"))
+        extensions.write_text(
+            "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n"
+        )
+        openssl(
+            "req",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            subject,
+            "-keyout",
+            key,
+            "-out",
+            request,
+        )
+        openssl(
+            "x509",
+            "-req",
+            "-in",
+            request,
+            "-CA",
+            str(folder / "ca.pem"),
+            "-CAkey",
+            str(folder / "ca.key"),
+            "-CAcreateserial",
+            "-days",
+            "2",
+            "-extfile",
+            str(extensions),
+            "-out",
+            str(folder / f"{name}.pem"),
+        )
     return folder
 
 
 def test_tls_encrypts_and_is_checked(serve: Callable[..., Endpoint], certificates: Path) -> None:
-    endpoint = serve("--tls-cert", str(certificates / "server.pem"), "--tls-key", str(certificates / "server.key"))
+    endpoint = serve(
+        "--tls-cert",
+        str(certificates / "server.pem"),
+        "--tls-key",
+        str(certificates / "server.key"),
+    )
     assert endpoint.urls[0].startswith("grpc+tls://")
 
     round_trip(endpoint.client(tls_root_certs=(certificates / "ca.pem").read_bytes()))
     with pytest.raises(fl.FlightUnavailableError):
-        list(endpoint.client(tls_root_certs=(certificates / "stranger.pem").read_bytes()).list_flights())
+        list(
+            endpoint.client(
+                tls_root_certs=(certificates / "stranger.pem").read_bytes()
+            ).list_flights()
+        )
 
 
-def test_client_certificates_are_asked_for(serve: Callable[..., Endpoint], certificates: Path) -> None:
+def test_client_certificates_are_asked_for(
+    serve: Callable[..., Endpoint], certificates: Path
+) -> None:
     endpoint = serve(
-        "--tls-cert", str(certificates / "server.pem"), "--tls-key", str(certificates / "server.key"),
-        "--tls-client-ca", str(certificates / "ca.pem"),
+        "--tls-cert",
+        str(certificates / "server.pem"),
+        "--tls-key",
+        str(certificates / "server.key"),
+        "--tls-client-ca",
+        str(certificates / "ca.pem"),
     )
     ca = (certificates / "ca.pem").read_bytes()
 
     def client(name: str) -> fl.FlightClient:
-        chain, key = (certificates / f"{name}.pem").read_bytes(), (certificates / f"{name}.key").read_bytes()
+        chain, key = (
+            (certificates / f"{name}.pem").read_bytes(),
+            (certificates / f"{name}.key").read_bytes(),
+        )
         return endpoint.client(tls_root_certs=ca, cert_chain=chain, private_key=key)
 
     round_trip(client("client"))

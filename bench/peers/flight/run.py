@@ -98,9 +98,7 @@ class Peer:
         return told
 
 
-def measure(
-    python: str, sheaf: str, door: str, cases: list, with_calls: bool, rounds: int
-) -> None:
+def measure(python: str, sheaf: str, door: str, cases: list, with_calls: bool, rounds: int) -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         certificate = make_certificate(folder) if door == "tls" else []
@@ -168,9 +166,7 @@ def serve_sheaf(
 
 
 @contextmanager
-def serve_pyarrow(
-    python: str, folder: Path, door: str, certificate: list[str]
-) -> Iterator[Peer]:
+def serve_pyarrow(python: str, folder: Path, door: str, certificate: list[str]) -> Iterator[Peer]:
     scheme = {"tcp": "grpc://127.0.0.1:0", "tls": "grpc+tls://127.0.0.1:0"}
     at = scheme.get(door, f"grpc+unix://{folder}/pyarrow.sock")
     process = subprocess.Popen(

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! The body of a message, its last and by far its largest field, is handed on in the pieces in
-//! which it arrives; the small fields are gathered. Whatever the bytes are, and however they are cut, the
-//! outcome is an event or an error, and what is kept is bounded by [`Limits`].
+//! which it arrives; the small fields are gathered. Whatever the bytes are, and however they are
+//! cut, the outcome is an event or an error, and what is kept is bounded by [`Limits`].
 //!
 //! No I/O happens here, and nothing is known of Arrow.
 

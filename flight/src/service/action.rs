@@ -40,10 +40,10 @@ DEADLINE_EXCEEDED at the limit, with ABORTED when its writer is gone"#,
     ),
     (
         "info",
-        r#"what is known of an object or a draft: {"name": …, "holders": false} → {"name": …, "kind":
-"table" | "bytes", "state": "sealed" | "draft", "bytes": …, "charged_bytes": …, "rows": …,
-"batches": …, "created_ms": …, "sealed_ms": …, "droppable": …, "metadata": base64, "holders":
-[{"pid": …, "uid": …, "command": …, "holds": …, "writer": …}]}"#,
+        r#"what is known of an object or a draft: {"name": …, "holders": false} → {"name": …,
+"kind": "table" | "bytes", "state": "sealed" | "draft", "bytes": …, "charged_bytes": …,
+"rows": …, "batches": …, "created_ms": …, "sealed_ms": …, "droppable": …, "metadata": base64,
+"holders": [{"pid": …, "uid": …, "command": …, "holds": …, "writer": …}]}"#,
     ),
     ("list", r#"as info, a result for each object and draft: {"prefix": "", "holders": false}"#),
     ("stat", r#"the store's counters: {} → {"store": …, "version": …, "pid": …, "counters": {…}}"#),

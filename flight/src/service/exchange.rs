@@ -29,7 +29,7 @@ pub(super) async fn exchange(
     };
     let Some(descriptor) = first.flight_descriptor.clone() else {
         return Err(Status::invalid_argument(
-            "the first message of an exchange has a descriptor: the command echo, or an object's name",
+            "the first message of an exchange has a descriptor: the command echo, or a name",
         ));
     };
     let rest = futures_util::stream::iter([Ok(first)]).chain(incoming);

@@ -178,8 +178,10 @@ proptest! {
     fn any_table_comes_back(batches in tables()) {
         // As this crate writes it: arrow-rs leaves more than a slice shows in some nested types.
         let (file, _) = open(&crate::harness::write(&batches[0].schema(), &batches));
-        let messages: Vec<_> =
-            file.messages().map(|message| (message.header.to_vec(), message.body.to_vec())).collect();
+        let messages = file.messages();
+        let messages: Vec<_> = messages
+            .map(|message| (message.header.to_vec(), message.body.to_vec()))
+            .collect();
 
         let (bytes, _) = ingest(&messages).unwrap();
 

@@ -16,7 +16,7 @@ const MUCH: u64 = 256 << 10;
 
 /// The bytes of an object in the making, written from front to back. Aborts when dropped unsealed.
 ///
-/// What a table's bytes must look like is not its matter: the store checks them when they are sealed.
+/// What a table's bytes must look like is not its matter: the store checks them at seal.
 pub struct GrowingDraft {
     core: DraftCore,
     written: usize,
@@ -45,14 +45,14 @@ impl GrowingDraft {
         self.written
     }
 
-    /// Whether `bytes` more have room already: then [`GrowingDraft::extend`] does not ask the store.
+    /// Whether `bytes` more have room already: then [`GrowingDraft::extend`] asks nobody for it.
     #[must_use]
     pub fn has_room(&self, bytes: usize) -> bool {
         self.written + bytes <= self.core.len()
     }
 
     /// Counts `bytes` more as written, and returns them to be written: shared memory, where the
-    /// draft is large. `ahead` says that more will follow, so that room for it may be asked for.
+    /// draft is large. `ahead` says that more follows, so that room for it may be asked for.
     ///
     /// # Errors
     /// [`Kind::Full`] when the store has no room for them; the draft is as it was then.

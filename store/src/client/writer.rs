@@ -51,8 +51,9 @@ impl TableWriter {
     /// Writes a batch: one copy, into the table's final memory.
     ///
     /// # Errors
-    /// [`Kind::Full`](crate::Kind::Full) when the store has no room for it; [`Kind::Invalid`](crate::Kind::Invalid) when its columns are
-    /// not the schema's. What was written before stays, and may still be finished.
+    /// [`Kind::Full`](crate::Kind::Full) when the store has no room for it;
+    /// [`Kind::Invalid`](crate::Kind::Invalid) when its columns are not the schema's. What was
+    /// written before stays, and may still be finished.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let part = self.encoder.push(batch)?;
         self.append(&part, true).inspect_err(|_| self.encoder.take_back())
@@ -61,8 +62,8 @@ impl TableWriter {
     /// Seals the table.
     ///
     /// # Errors
-    /// [`Kind::Full`](crate::Kind::Full) when there is no room for its footer; [`Kind::Unavailable`](crate::Kind::Unavailable) when the store
-    /// is gone. The draft ends then.
+    /// [`Kind::Full`](crate::Kind::Full) when there is no room for its footer;
+    /// [`Kind::Unavailable`](crate::Kind::Unavailable) when the store is gone. The draft ends then.
     pub fn finish(mut self) -> Result<Info> {
         let schema = self.encoder.schema().clone();
         let encoder = std::mem::replace(&mut self.encoder, Encoder::new(schema)?);
