@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use sheaf_flight::{Address, FlightListener, FlightOptions, TlsOptions};
-use sheaf_store::Kind;
 
 use crate::error::{Error, Result};
 
@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 #[command(next_help_heading = "Arrow Flight")]
 pub(crate) struct Flight {
     /// Where to serve Arrow Flight: HOST:PORT, unix:PATH, or off; may be given several times
-    /// [default: 127.0.0.1:8815, if that is free].
+    /// [default: 127.0.0.1:8815, if that is free]. Another machine's reach needs TLS, tokens, or
+    /// --insecure.
     #[arg(long = "flight", value_name = "ADDRESS")]
     addresses: Vec<Where>,
     /// The server's certificate, in PEM: encrypts every TCP connection.
@@ -25,7 +26,8 @@ pub(crate) struct Flight {
     /// Let in only clients with a certificate that one of these signed.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_client_ca: Option<PathBuf>,
-    /// Let in only clients with a token of this file; see `sheaf serve --help`.
+    /// Let in only clients with a token of this file, which is read again when it changes:
+    /// `sheaf token` makes its lines.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Serve other machines without TLS and without tokens.
@@ -48,8 +50,9 @@ impl FromStr for Where {
 }
 
 impl Flight {
-    /// Takes the addresses; nothing when it is off, or when the default one is taken.
-    pub(crate) fn bind(&self) -> Result<Option<FlightListener>> {
+    /// Takes the addresses; nothing when it is off, or when the default one can't be had and
+    /// nothing says that it must. Calls that run go on for `drain` when it is stopped.
+    pub(crate) fn bind(&self, drain: Duration) -> Result<Option<FlightListener>> {
         let addresses: Vec<Address> = self
             .addresses
             .iter()
@@ -63,16 +66,19 @@ impl Flight {
         }
         let is_default = addresses.is_empty();
         let addresses = if is_default { vec![Address::DEFAULT] } else { addresses };
-        match FlightListener::bind(self.options(addresses)) {
-            Ok(listener) => Ok(Some(listener)),
-            Err(error) if is_default && error.kind() == Kind::Exists => {
-                eprintln!(
-                    "sheaf: no Arrow Flight: {} is taken: choose another --flight, or off",
-                    Address::DEFAULT
-                );
+        let is_asked_for = !is_default || self.token_file.is_some() || self.tls_cert.is_some();
+        let mut options = self.options(addresses);
+        options.limits.drain = drain;
+        match FlightListener::bind(options) {
+            Ok(listener) => {
+                listener.warnings().iter().for_each(|line| eprintln!("sheaf: warning: {line}"));
+                Ok(Some(listener))
+            }
+            Err(error) if is_asked_for => Err(error.into()),
+            Err(error) => {
+                eprintln!("sheaf: no Arrow Flight: {}", Error::from(error).line());
                 Ok(None)
             }
-            Err(error) => Err(error.into()),
         }
     }
 

@@ -18,12 +18,18 @@
 mod address;
 mod app_metadata;
 mod auth;
+mod connection;
+mod deadline;
 mod door;
 mod front;
+mod gate;
 mod get;
+mod idle;
+mod limits;
 mod listen;
 mod names;
 mod options;
+mod peer;
 mod put;
 mod sendfile;
 mod server;
@@ -33,7 +39,8 @@ mod tls;
 mod tuning;
 
 pub use address::Address;
-pub use auth::{Right, hash_token, token_line};
+pub use auth::{NewToken, Right, token_line};
+pub use limits::Limits;
 pub use options::{FlightOptions, TlsOptions};
 pub use server::{FlightListener, FlightServer};
 pub use service::hint::Hint;

@@ -1,9 +1,9 @@
 //! What a Flight endpoint is told: where it listens, whom it lets in, what it allows.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::address::Address;
+use crate::limits::Limits;
 
 /// How to serve a store by Arrow Flight.
 #[derive(Clone, Debug)]
@@ -16,15 +16,11 @@ pub struct FlightOptions {
     pub token_file: Option<PathBuf>,
     /// Serves other machines without TLS and without tokens.
     pub insecure: bool,
-    /// The most connections at a time.
-    pub connections: usize,
-    /// The most calls of one connection at a time.
-    pub streams: u32,
-    /// How long a stream of data may stand still before it is ended.
-    pub idle: Duration,
+    /// What a client can make grow, and how far.
+    pub limits: Limits,
 }
 
-/// The files of TLS, each in PEM.
+/// The files of TLS, each in PEM. They are read once, at the start.
 #[derive(Clone, Debug)]
 pub struct TlsOptions {
     /// The certificate, and those that vouch for it.
@@ -36,17 +32,10 @@ pub struct TlsOptions {
 }
 
 impl FlightOptions {
-    /// An endpoint on these addresses, open to everybody who reaches it.
+    /// An endpoint on these addresses, open to everybody who reaches it. One that other machines
+    /// reach must be given TLS, tokens, or `insecure`.
     #[must_use]
     pub fn new(addresses: Vec<Address>) -> Self {
-        Self {
-            addresses,
-            tls: None,
-            token_file: None,
-            insecure: false,
-            connections: 4096,
-            streams: 256,
-            idle: Duration::from_secs(60),
-        }
+        Self { addresses, tls: None, token_file: None, insecure: false, limits: Limits::default() }
     }
 }

@@ -5,62 +5,74 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sheaf_store::{Client, Error, Kind, Result};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::runtime::Runtime;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_rustls::TlsAcceptor;
 use tonic::server::NamedService;
-use tonic::transport::ServerTlsConfig;
-use tower::Layer;
+use tonic::service::Routes;
 
 use crate::address::Address;
-use crate::auth::{Guard, Tokens};
+use crate::auth::Guard;
 use crate::door::Door;
 use crate::front::Front;
+use crate::gate::Shared;
 use crate::get::Get;
-use crate::listen::Bound;
+use crate::limits::Limits;
+use crate::listen::{Bound, Hall};
 use crate::options::FlightOptions;
 use crate::put::Put;
 use crate::sendfile::Mapped;
 use crate::service::hint::Hint;
-use crate::{service, tls, tuning};
+use crate::{service, tls};
 
-/// How long calls that are under way may go on when the endpoint stops.
-const GRACE: Duration = Duration::from_millis(500);
-
-/// The most that the headers of a request may take, in bytes.
-const HEADER_BYTES: u32 = 64 << 10;
-
-/// How long a client may take to answer when it is asked whether it is there.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
-
-/// Connections that are accepted and not yet served.
-const ACCEPTED: usize = 16;
+/// How long the endpoint's threads may take to end when nothing is left to be done.
+const END: Duration = Duration::from_millis(500);
 
 /// An endpoint that has its addresses and serves nobody yet.
 pub struct FlightListener {
     options: FlightOptions,
     bound: Vec<Bound>,
-    guard: Guard,
-    tls: Option<ServerTlsConfig>,
+    guard: Arc<Guard>,
+    tls: Option<TlsAcceptor>,
 }
 
 impl FlightListener {
-    /// Takes the addresses.
+    /// Reads what the options name, and takes the addresses.
     ///
     /// # Errors
-    /// [`Kind::Exists`] when one is taken, [`Kind::Unavailable`] when it can't be bound,
-    /// [`Kind::Denied`] for an address that other machines reach, if nothing protects it.
+    /// [`Kind::Invalid`] for a file of TLS or of tokens that is not sound; [`Kind::Denied`] for an
+    /// address that other machines reach, if nothing protects it; [`Kind::Exists`] when one is
+    /// taken; [`Kind::Unavailable`] when it can't be bound.
     pub fn bind(options: FlightOptions) -> Result<Self> {
         check_exposure(&options)?;
-        let tokens = options.token_file.as_deref().map(Tokens::read).transpose()?;
-        let tls = options.tls.as_ref().map(tls::config).transpose()?;
+        let guard = Arc::new(Guard::new(options.token_file.as_deref())?);
+        let tls = options.tls.as_ref().map(tls::acceptor).transpose()?;
         let bound = options.addresses.iter().map(Bound::new).collect::<Result<_>>()?;
-        Ok(Self { options, bound, guard: Guard::new(tokens), tls })
+        Ok(Self { options, bound, guard, tls })
     }
 
     /// The addresses, with the ports that were taken.
     #[must_use]
     pub fn addresses(&self) -> Vec<Address> {
         self.bound.iter().map(|bound| bound.address().clone()).collect()
+    }
+
+    /// What whoever starts it should know, each in one line.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let FlightOptions { tls, token_file, .. } = &self.options;
+        let exposed = self.bound.iter().map(Bound::address).filter(|address| !address.is_local());
+        let has_client_ca = tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+        let warning = |address: &Address| match (tls, token_file) {
+            (None, Some(_)) => Some(format!("tokens travel in clear to {address}: TLS hides them")),
+            (None, None) => Some(format!("whoever reaches {address} may read and write")),
+            (Some(_), None) if !has_client_ca => Some(format!(
+                "whoever reaches {address} may read and write: --token-file or --tls-client-ca \
+                 say who may"
+            )),
+            _ => None,
+        };
+        exposed.filter_map(warning).collect()
     }
 
     /// Serves the store behind `client`, on threads of this process. The client should keep
@@ -73,103 +85,79 @@ impl FlightListener {
         let addresses = self.addresses();
         let stat = client.stat()?;
         let hint = Hint { socket: stat.socket, store: stat.store_id, version: stat.version };
-        let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(threads)
-            .enable_all()
-            .thread_name("sheaf-flight")
-            .build()
-            .map_err(|error| Error::new(Kind::Internal, "no event loop").because(error))?;
-        let has_tls = self.options.tls.is_some();
-        let (stop, stopped) = oneshot::channel::<()>();
+        let has_tls = self.tls.is_some();
+        let runtime = runtime()?;
+        let (stop, stopping) = watch::channel(false);
         let thread = std::thread::Builder::new()
             .name("sheaf-flight".into())
             .spawn(move || {
-                if let Err(error) = runtime.block_on(self.run(client, hint, stopped)) {
-                    tracing::error!(%error, "the Flight endpoint ended");
-                }
-                runtime.shutdown_timeout(GRACE);
+                runtime.block_on(self.run(client, hint, stopping));
+                // What is left is cut off; what waits for the store ends in its own time.
+                runtime.shutdown_timeout(END);
             })
             .map_err(|error| Error::new(Kind::Internal, "no thread").because(error))?;
-        Ok(FlightServer { addresses, has_tls, stop: Some(stop), thread: Some(thread) })
+        Ok(FlightServer { addresses, has_tls, stop, thread: Some(thread) })
     }
 
     /// Serves until it is stopped, and a moment longer for what is under way.
-    async fn run(
-        self,
-        client: Client,
-        hint: Hint,
-        stopped: oneshot::Receiver<()>,
-    ) -> std::result::Result<(), tonic::transport::Error> {
-        let Self { options, bound, guard, tls } = self;
+    async fn run(self, client: Client, hint: Hint, mut stop: watch::Receiver<bool>) {
+        let Self { options: FlightOptions { limits, .. }, bound, guard, tls } = self;
         let mapped = Mapped::default();
-        let seats = Arc::new(Semaphore::new(options.connections.min(Semaphore::MAX_PERMITS)));
-        let door = Door::new(client);
-        let get = Get::new(door.clone(), mapped.clone());
-        let put = Put::new(door.clone(), options.idle);
-        let front = Front::new(service::service(door, hint, guard.clone()), get, put);
-        // The standard health service: who asks it need not be known.
-        let (reporter, health) = tonic_health::server::health_reporter();
-        let serving = tonic_health::ServingStatus::Serving;
-        reporter.set_service_status(<Front as NamedService>::NAME, serving).await;
-        let (stop, stopping) = watch::channel(false);
-
-        // What is encrypted and what is not are two servers.
-        let (tcp, unix): (Vec<_>, Vec<_>) = bound.into_iter().partition(Bound::is_tcp);
-        let serve = |bound: Vec<Bound>, tls: Option<ServerTlsConfig>| {
-            let (accepted, incoming) = mpsc::channel(ACCEPTED);
-            for bound in bound {
-                tokio::spawn(bound.accept(accepted.clone(), seats.clone(), mapped.clone()));
-            }
-            let mut stopping = stopping.clone();
-            let served = builder(&options, tls).map(|mut server| {
-                server
-                    .add_service(guard.layer(front.clone()))
-                    .add_service(health.clone())
-                    .serve_with_incoming_shutdown(ReceiverStream::new(incoming), async move {
-                        let _ = stopping.wait_for(|stops| *stops).await;
-                    })
+        let routes = routes(client, hint, &guard, &mapped, &limits).await;
+        let uploads = Arc::new(Semaphore::new(limits.uploads_in_all));
+        let seats = Arc::new(Semaphore::new(limits.seats()));
+        let drain = limits.drain;
+        let shared = Arc::new(Shared { guard, limits, routes, uploads });
+        let (open, mut ended) = mpsc::channel(1);
+        let hall = Hall { shared, mapped, tls, seats, stop: stop.clone(), open };
+        for bound in bound {
+            let (address, hall) = (bound.address().clone(), hall.clone());
+            tokio::spawn(async move {
+                if let Err(error) = bound.accept(hall).await {
+                    tracing::error!(%address, %error, "a Flight listener ended");
+                }
             });
-            async move { served?.await }
-        };
-        let serving = async {
-            let (tcp, unix) = tokio::join!(serve(tcp, tls), serve(unix, None));
-            tcp.and(unix)
-        };
-        let overdue = async {
-            let _ = stopped.await;
-            let _ = stop.send(true);
-            tokio::time::sleep(GRACE).await;
-        };
-        tokio::select! {
-            served = serving => served,
-            () = overdue => Ok(()),
         }
+        drop(hall);
+        let _ = stop.wait_for(|stop| *stop).await;
+        let _ = tokio::time::timeout(drain, ended.recv()).await;
     }
 }
 
-/// A server as the options say.
-fn builder(
-    options: &FlightOptions,
-    tls: Option<ServerTlsConfig>,
-) -> std::result::Result<tonic::transport::Server, tonic::transport::Error> {
-    let server = tuning::http2(tonic::transport::Server::builder())
-        .max_concurrent_streams(options.streams)
-        .http2_max_header_list_size(HEADER_BYTES)
-        .http2_keepalive_interval(Some(options.idle))
-        .http2_keepalive_timeout(Some(KEEP_ALIVE));
-    match tls {
-        Some(tls) => server.tls_config(tls),
-        None => Ok(server),
-    }
+/// Every service there is.
+async fn routes(
+    client: Client,
+    hint: Hint,
+    guard: &Arc<Guard>,
+    mapped: &Mapped,
+    limits: &Limits,
+) -> Routes {
+    let door = Door::new(client);
+    let get = Get::new(door.clone(), mapped.clone());
+    let put = Put::new(door.clone(), limits.idle);
+    let rest = service::service(door, hint, guard.clone(), limits.message_bytes);
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let serving = tonic_health::ServingStatus::Serving;
+    reporter.set_service_status(<Front as NamedService>::NAME, serving).await;
+    Routes::new(Front::new(rest, get, put)).add_service(health).prepare()
+}
+
+fn runtime() -> Result<Runtime> {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .thread_name("sheaf-flight")
+        .build()
+        .map_err(|error| Error::new(Kind::Internal, "no event loop").because(error))
 }
 
 /// Refuses to serve other machines without protection, unless told so in so many words.
 fn check_exposure(options: &FlightOptions) -> Result<()> {
     let exposed = options.addresses.iter().find(|address| !address.is_local());
-    let protected = options.tls.is_some() || options.token_file.is_some() || options.insecure;
+    let is_protected = options.tls.is_some() || options.token_file.is_some() || options.insecure;
     match exposed {
-        Some(address) if !protected => Err(Error::new(
+        Some(address) if !is_protected => Err(Error::new(
             Kind::Denied,
             format!(
                 "{address} can be reached from other machines: protect it with --tls-cert and \
@@ -180,15 +168,23 @@ fn check_exposure(options: &FlightOptions) -> Result<()> {
     }
 }
 
-/// A Flight endpoint on threads of this process. Stops when dropped.
+/// A Flight endpoint on threads of this process. Stops, drained, when dropped.
 pub struct FlightServer {
     addresses: Vec<Address>,
     has_tls: bool,
-    stop: Option<oneshot::Sender<()>>,
+    stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl FlightServer {
+    /// Serves the store behind `client` as the options say.
+    ///
+    /// # Errors
+    /// As [`FlightListener::bind`] and [`FlightListener::serve`].
+    pub fn spawn(client: Client, options: FlightOptions) -> Result<Self> {
+        FlightListener::bind(options)?.serve(client)
+    }
+
     /// The addresses that it listens on.
     #[must_use]
     pub fn addresses(&self) -> &[Address] {
@@ -203,11 +199,17 @@ impl FlightServer {
             Address::Unix(path) => format!("grpc+unix://{}", path.display()),
         })
     }
+
+    /// Takes no more connections and calls; those that run go on for the time of
+    /// [`Limits::drain`]. Returns at once: to wait for the end, drop it.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
 }
 
 impl Drop for FlightServer {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        self.stop();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -8,8 +8,12 @@
 
 use std::os::fd::AsFd;
 
+use hyper::server::conn::http2;
+use hyper_util::rt::TokioTimer;
 use rustix::net::sockopt::{set_socket_send_buffer_size, set_tcp_congestion, set_tcp_nodelay};
-use tonic::transport::Server;
+
+use crate::deadline::Calls;
+use crate::limits::Limits;
 
 /// The send buffer of a connection, in bytes.
 const SEND_BUFFER_BYTES: usize = 256 << 10;
@@ -36,10 +40,17 @@ pub(crate) fn unix(socket: impl AsFd) {
     let _ = set_socket_send_buffer_size(socket.as_fd(), SEND_BUFFER_BYTES);
 }
 
-/// Sets HTTP/2.
-pub(crate) fn http2(server: Server) -> Server {
-    server
+/// HTTP/2 as connections have it.
+pub(crate) fn http2(limits: &Limits) -> http2::Builder<Calls> {
+    let mut builder = http2::Builder::new(Calls);
+    builder
+        .timer(TokioTimer::new())
         .max_frame_size(FRAME_BYTES)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(limits.calls)
+        .max_header_list_size(limits.metadata_bytes)
+        .keep_alive_interval(limits.keep_alive)
+        .auto_date_header(false);
+    builder
 }

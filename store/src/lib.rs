@@ -55,7 +55,7 @@ pub use client::{
 };
 pub use error::{Error, Kind, Result};
 pub use object::{Event, EventKind, Holder, Info, Name, ObjectKind, Peer, PutOptions, State};
-pub use server::{ServeOptions, Server, serve};
+pub use server::{ServeOptions, Server, serve, serve_beside};
 pub use store::Store;
 
 /// The README's programs, run as tests.

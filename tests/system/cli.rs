@@ -344,9 +344,10 @@ fn stat_and_doctor_speak_json() {
 
 #[test]
 fn every_verb_explains_itself() {
-    for verb in
-        ["demo", "serve", "put", "get", "ls", "show", "schema", "wait", "rm", "stat", "doctor"]
-    {
+    for verb in [
+        "demo", "serve", "put", "get", "ls", "show", "schema", "wait", "rm", "stat", "token",
+        "doctor",
+    ] {
         let output = Command::new(sheaf_bin()).args([verb, "--help"]).output().unwrap();
 
         let help = String::from_utf8_lossy(&output.stdout).into_owned();

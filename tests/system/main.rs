@@ -7,6 +7,7 @@ mod daemon;
 mod death;
 mod doors;
 mod examples;
+mod flight;
 mod full;
 mod hostile;
 mod lifetime;

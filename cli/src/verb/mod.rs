@@ -11,6 +11,7 @@ mod schema;
 mod serve;
 mod show;
 mod stat;
+mod token;
 mod wait;
 
 use crate::args::Global;
@@ -30,6 +31,7 @@ pub(crate) enum Verb {
     Wait(wait::Wait),
     Rm(rm::Rm),
     Stat(stat::Stat),
+    Token(token::Token),
     Doctor(doctor::Doctor),
     #[command(hide = true)]
     DemoReader(demo_reader::DemoReader),
@@ -54,6 +56,7 @@ impl Verb {
             Self::Wait(verb) => verb.run(global, out),
             Self::Rm(verb) => verb.run(global),
             Self::Stat(verb) => verb.run(global, out),
+            Self::Token(verb) => verb.run(out),
             Self::Doctor(verb) => verb.run(global, out),
             Self::DemoReader(verb) => verb.run(global, out),
         }

@@ -1,94 +1,122 @@
-//! Addresses that came with too many wrong tokens are not heard for a while.
+//! How often an address has been wrong, and whether it may try again.
 //!
-//! A token cannot be guessed anyway; this keeps those who try from filling logs and taking time.
+//! Each address has ten tries that fail, and gets one back every three seconds. Whoever has none
+//! left is not listened to, so nothing is learned by trying on. Connections that have shown a good
+//! credential before go on: an attacker on the same machine or behind the same router can't keep
+//! them out.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tonic::Status;
+/// What one failure costs.
+const PRICE: Duration = Duration::from_secs(3);
 
-/// Wrong tokens that an address may come with in a [`WINDOW`].
-const MOST: u32 = 20;
+/// How much may be owed.
+const CREDIT: Duration = Duration::from_secs(30);
 
-/// How long wrong tokens are remembered.
-const WINDOW: Duration = Duration::from_secs(10);
+/// The most addresses that are remembered; the one that owes least is forgotten.
+const MOST_ADDRESSES: usize = 1024;
 
-/// Addresses that are remembered; beyond, the oldest are forgotten.
-const ADDRESSES: usize = 4096;
+/// Who failed: an address, or whoever may open the Unix socket.
+pub(crate) type Who = Option<IpAddr>;
 
-/// How often each address has failed lately.
+/// When each address will owe nothing again.
 #[derive(Default)]
-pub(super) struct Failures(Mutex<HashMap<IpAddr, (Instant, u32)>>);
+pub(crate) struct Failures(Mutex<HashMap<Who, Instant>>);
 
 impl Failures {
-    fn known(&self) -> MutexGuard<'_, HashMap<IpAddr, (Instant, u32)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether the address may try.
-    pub(super) fn check(&self, from: Option<IpAddr>) -> Result<(), Status> {
-        let Some(from) = from else { return Ok(()) };
-        let known = self.known();
-        let Some((since, count)) = known.get(&from) else { return Ok(()) };
-        if *count < MOST || since.elapsed() >= WINDOW {
-            return Ok(());
+    /// Whether an address may try.
+    ///
+    /// # Errors
+    /// How long it has to wait.
+    pub(crate) fn may_try(&self, who: Who, now: Instant) -> Result<(), Duration> {
+        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let owed = table.get(&neighbourhood(who)).map(|free| free.saturating_duration_since(now));
+        match owed {
+            Some(owed) if owed + PRICE > CREDIT => Err(owed + PRICE - CREDIT),
+            _ => Ok(()),
         }
-        let left = WINDOW.saturating_sub(since.elapsed()).as_secs() + 1;
-        Err(Status::resource_exhausted(format!(
-            "{MOST} wrong tokens came from {from}: try again in {left} s"
-        )))
     }
 
-    /// Notes a wrong token.
-    pub(super) fn note(&self, from: Option<IpAddr>) {
-        let Some(from) = from else { return };
-        let mut known = self.known();
-        if known.len() >= ADDRESSES && !known.contains_key(&from) {
-            known.retain(|_, (since, _)| since.elapsed() < WINDOW);
-            let oldest = known.iter().min_by_key(|(_, (since, _))| *since).map(|(from, _)| *from);
-            if let Some(oldest) = oldest.filter(|_| known.len() >= ADDRESSES) {
-                known.remove(&oldest);
+    /// Says that it was wrong.
+    pub(crate) fn failed(&self, who: Who, now: Instant) {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let who = neighbourhood(who);
+        if !table.contains_key(&who) && table.len() >= MOST_ADDRESSES {
+            table.retain(|_, free| *free > now);
+            if table.len() >= MOST_ADDRESSES {
+                let least = table.iter().min_by_key(|(_, free)| **free).map(|(who, _)| *who);
+                least.and_then(|least| table.remove(&least));
             }
         }
-        let now = Instant::now();
-        let (since, count) = known.entry(from).or_insert((now, 0));
-        if since.elapsed() >= WINDOW {
-            (*since, *count) = (now, 0);
-        }
-        *count += 1;
+        let free = table.entry(who).or_insert(now);
+        *free = (*free).max(now) + PRICE;
     }
+}
+
+/// Who has one address of IPv6 has 2^64 of them.
+fn neighbourhood(who: Who) -> Who {
+    who.map(|address| match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let prefix = u128::from(address) >> 64 << 64;
+            IpAddr::V6(Ipv6Addr::from(prefix))
+        }
+        other => other,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_address_that_fails_too_often_waits_and_no_other_does() {
-        let failures = Failures::default();
-        let (bad, good) = ("10.0.0.1".parse().ok(), "10.0.0.2".parse().ok());
-
-        for _ in 0..MOST {
-            assert!(failures.check(bad).is_ok());
-            failures.note(bad);
-        }
-
-        let error = failures.check(bad).unwrap_err();
-        assert_eq!(error.code(), tonic::Code::ResourceExhausted);
-        assert!(failures.check(good).is_ok());
-        assert!(failures.check(None).is_ok());
+    fn fail(failures: &Failures, who: Who, times: u32, now: Instant) {
+        (0..times).for_each(|_| failures.failed(who, now));
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn who_fails_too_often_waits_and_others_do_not() {
         let failures = Failures::default();
+        let (wrong, other) = ("192.0.2.1".parse().ok(), "192.0.2.2".parse().ok());
+        let now = Instant::now();
 
-        for number in 0..2 * ADDRESSES as u32 {
-            failures.note(Some(IpAddr::from(number.to_be_bytes())));
+        fail(&failures, wrong, 9, now);
+        assert_eq!(failures.may_try(wrong, now), Ok(()));
+        fail(&failures, wrong, 1, now);
+
+        assert_eq!(failures.may_try(wrong, now), Err(PRICE));
+        assert_eq!(failures.may_try(wrong, now + PRICE), Ok(()));
+        assert_eq!(failures.may_try(other, now), Ok(()));
+        assert_eq!(failures.may_try(None, now), Ok(()));
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_and_a_mapped_address_is_its_own() {
+        let failures = Failures::default();
+        let now = Instant::now();
+
+        fail(&failures, "2001:db8:0:1::1".parse().ok(), 10, now);
+        fail(&failures, "::ffff:192.0.2.1".parse().ok(), 10, now);
+
+        assert!(failures.may_try("2001:db8:0:1:ffff::2".parse().ok(), now).is_err());
+        assert!(failures.may_try("2001:db8:0:2::1".parse().ok(), now).is_ok());
+        assert!(failures.may_try("192.0.2.1".parse().ok(), now).is_err());
+        assert!(failures.may_try("192.0.2.2".parse().ok(), now).is_ok());
+    }
+
+    #[test]
+    fn many_addresses_take_no_more_room_and_do_not_free_the_worst() {
+        let failures = Failures::default();
+        let worst = "192.0.2.1".parse().ok();
+        let now = Instant::now();
+        fail(&failures, worst, 10, now);
+
+        for number in 0..3 * MOST_ADDRESSES as u32 {
+            failures.failed(Some(IpAddr::V4(number.into())), now);
         }
 
-        assert!(failures.known().len() <= ADDRESSES);
+        assert!(failures.may_try(worst, now).is_err());
+        assert_eq!(failures.0.lock().unwrap().len(), MOST_ADDRESSES);
     }
 }

@@ -1,166 +1,244 @@
-//! Who may come in, and what they may do: a layer around every call.
+//! Who may come in, and what each may do.
 //!
 //! ```text
-//! request ─▶ address asked too often? ─▶ token known? ─▶ may it do this? ─▶ Front
+//! headers ─▶ credential ─▶ Guard ─┬─ tokens     those of the file, read again when it changes
+//!                                 ├─ sessions   those that Handshake has handed out
+//!                                 └─ failures   who was wrong too often is not listened to
 //! ```
 //!
-//! Without a file of tokens everybody who reaches the endpoint may do everything; TLS with client
-//! certificates is decided before, when the connection is made.
+//! **No secret is kept, logged or repeated**: `digest` says how. Without a token file everybody
+//! who reaches the endpoint may do everything; who can reach it is the business of `listen`.
 
-mod credentials;
+mod credential;
+mod digest;
 mod failures;
+mod handshake;
+mod sessions;
 mod tokens;
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::net::IpAddr;
-use std::pin::Pin;
+use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::time::Instant;
 
+use http::HeaderMap;
+use sheaf_store::Result;
 use tonic::Status;
-use tonic::body::Body;
-use tonic::server::NamedService;
-use tower::{Layer, Service};
 
-pub use self::tokens::{hash as hash_token, line as token_line};
-
-pub(crate) use self::credentials::{of_basic_auth, of_headers};
-pub(crate) use self::tokens::Tokens;
-
+use self::credential::Credential;
+pub(crate) use self::digest::Digest;
 use self::failures::Failures;
-use crate::listen::ConnectInfo;
+pub(crate) use self::handshake::handshake;
+use self::sessions::Sessions;
+pub use self::tokens::{NewToken, Right, token_line};
+use self::tokens::{Token, TokenFile};
+use crate::peer::Peer;
 
-/// What a caller may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Right {
-    /// Look and get.
-    Read,
-    /// Put and delete, too.
-    Write,
+/// Who makes a call: in the request's extensions, for whoever wants to log or to decide.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    peer: Arc<Peer>,
+    /// The name of the token that was shown.
+    token: Option<Arc<str>>,
+    right: Right,
 }
 
-impl Right {
-    /// Whether a caller may write.
-    pub(crate) fn to_write(self) -> Result<(), Status> {
-        match self {
-            Self::Write => Ok(()),
-            Self::Read => Err(Status::permission_denied(
-                "this token may read only: ask for one that may write",
-            )),
+impl Caller {
+    /// Somebody who has shown nothing.
+    fn of(peer: &Arc<Peer>, right: Right) -> Self {
+        Self { peer: peer.clone(), token: None, right }
+    }
+
+    /// What he may do.
+    pub(crate) fn right(&self) -> Right {
+        self.right
+    }
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.token {
+            Some(name) => write!(f, "{name} ({})", self.peer),
+            None => self.peer.fmt(f),
         }
     }
 }
 
-/// Calls that change something, whatever they carry.
-const WRITES: [&str; 2] = ["DoPut", "DoExchange"];
-
-/// The call with which a client introduces itself.
-const HANDSHAKE: &str = "/arrow.flight.protocol.FlightService/Handshake";
-
-/// Lets in whom the tokens know.
-#[derive(Clone)]
-pub(crate) struct Guard(Option<Arc<Known>>);
-
-struct Known {
-    tokens: Tokens,
+/// Decides who comes in.
+#[derive(Default)]
+pub(crate) struct Guard {
+    /// None: everybody.
+    tokens: Option<TokenFile>,
+    sessions: Sessions,
     failures: Failures,
 }
 
 impl Guard {
-    /// Everybody is let in without tokens.
-    pub(crate) fn new(tokens: Option<Tokens>) -> Self {
-        Self(tokens.map(|tokens| Arc::new(Known { tokens, failures: Failures::default() })))
-    }
-
-    /// What the holder of this token may do.
+    /// A guard with this list.
     ///
     /// # Errors
-    /// `UNAUTHENTICATED` for a token that nobody knows; `RESOURCE_EXHAUSTED` for an address that
-    /// came with too many of those.
-    pub(crate) fn admit(&self, token: Option<&str>, from: Option<IpAddr>) -> Result<Right, Status> {
-        let Some(known) = &self.0 else { return Ok(Right::Write) };
-        known.failures.check(from)?;
-        let Some(token) = token else {
+    /// [`sheaf_store::Kind::Invalid`] when the file can't be read or is not sound.
+    pub(crate) fn new(token_file: Option<&Path>) -> Result<Self> {
+        let tokens = token_file.map(TokenFile::open).transpose()?;
+        Ok(Self { tokens, ..Self::default() })
+    }
+
+    /// Who makes a call with these headers.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED without a good token, RESOURCE_EXHAUSTED after too many bad ones.
+    pub(crate) fn admit(&self, peer: &Arc<Peer>, headers: &HeaderMap) -> Result<Caller, Status> {
+        if self.tokens.is_none() {
+            return Ok(Caller::of(peer, Right::Write));
+        }
+        let Some(credential) = Credential::of(headers).inspect_err(|_| self.wrong(peer, None))?
+        else {
             return Err(Status::unauthenticated(
-                "this store wants a token: send it as authorization: Bearer TOKEN, or as the \
-                 password of Basic",
+                "a token is needed here: send `authorization: Bearer <token>`, or it as password",
             ));
         };
-        known.tokens.right(token).ok_or_else(|| {
-            known.failures.note(from);
-            tracing::warn!(?from, "a Flight client came with an unknown token");
-            Status::unauthenticated("the token is not known here")
-        })
+        self.known(peer, &credential).map(|token| caller(peer, &token))
     }
 
-    fn check(&self, request: &mut http::Request<Body>) -> Result<(), Status> {
-        let from = peer(request);
-        let path = request.uri().path();
-        if path == HANDSHAKE {
-            return Ok(()); // Which looks at what it brings.
+    /// Who makes a call that shows in its own way who makes it: Handshake.
+    pub(crate) fn stranger(&self, peer: &Arc<Peer>) -> Caller {
+        Caller::of(peer, Right::Read)
+    }
+
+    /// The token behind a credential.
+    fn known(&self, peer: &Arc<Peer>, credential: &Credential) -> Result<Token, Status> {
+        let now = Instant::now();
+        if !peer.is_good(&credential.secret) {
+            self.failures.may_try(peer.origin.ip(), now).map_err(|wait| {
+                tracing::debug!(%peer, "not listened to: too many bad tokens");
+                Status::resource_exhausted(format!(
+                    "too many bad tokens from this address: wait {} s",
+                    wait.as_secs().max(1)
+                ))
+            })?;
         }
-        let token = of_headers(request.headers())?;
-        let right = self.admit(token.as_deref(), from)?;
-        let call = path.rsplit('/').next().unwrap_or_default();
-        if WRITES.contains(&call) {
-            right.to_write()?;
+        let Some(token) = self.find(&credential.secret, now) else {
+            self.wrong(peer, credential.name.as_deref());
+            return Err(Status::unauthenticated("the token is not known here, or has expired"));
+        };
+        peer.set_good(credential.secret);
+        Ok(token)
+    }
+
+    fn find(&self, secret: &Digest, now: Instant) -> Option<Token> {
+        let tokens = self.tokens.as_ref()?.current();
+        if let Some(token) = tokens.find(secret) {
+            return Some(token.clone());
         }
-        request.extensions_mut().insert(right);
-        Ok(())
-    }
-}
-
-/// The address at the other end; a Unix socket has none.
-pub(crate) fn peer<B>(request: &http::Request<B>) -> Option<IpAddr> {
-    peer_in(request.extensions())
-}
-
-/// The same, of a request of tonic's.
-pub(crate) fn peer_in(extensions: &http::Extensions) -> Option<IpAddr> {
-    use tonic::transport::server::TlsConnectInfo;
-    let plain = extensions.get::<ConnectInfo>();
-    let info = plain
-        .or_else(|| extensions.get::<TlsConnectInfo<ConnectInfo>>().map(TlsConnectInfo::get_ref));
-    info.and_then(ConnectInfo::ip)
-}
-
-impl<S> Layer<S> for Guard {
-    type Service = Guarded<S>;
-
-    fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded { guard: self.clone(), inner }
-    }
-}
-
-/// A service behind the guard.
-#[derive(Clone)]
-pub(crate) struct Guarded<S> {
-    guard: Guard,
-    inner: S,
-}
-
-impl<S: NamedService> NamedService for Guarded<S> {
-    const NAME: &'static str = S::NAME;
-}
-
-impl<S> Service<http::Request<Body>> for Guarded<S>
-where
-    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        match self.guard.check(&mut request) {
-            Ok(()) => Box::pin(self.inner.call(request)),
-            Err(status) => Box::pin(async move { Ok(status.into_http()) }),
+        let behind = self.sessions.find(secret, now)?;
+        let token = tokens.find(&behind).cloned();
+        if token.is_none() {
+            self.sessions.end(secret);
         }
+        token
+    }
+
+    fn wrong(&self, peer: &Arc<Peer>, name: Option<&str>) {
+        self.failures.failed(peer.origin.ip(), Instant::now());
+        // The name is what the peer says, so it is printed as a literal.
+        tracing::warn!(%peer, name = ?name.map(shortened), "refused: a bad token");
+    }
+
+    /// Begins a session for a credential; where there are no tokens, anything is good.
+    fn session(&self, peer: &Arc<Peer>, credential: &Credential) -> Result<String, Status> {
+        let internal = |error: sheaf_store::Error| Status::internal(error.to_string());
+        let secret = digest::new_secret().map_err(internal)?;
+        if self.tokens.is_some() {
+            let token = self.known(peer, credential)?;
+            let digest = Digest::of(secret.as_bytes());
+            self.sessions.begin(&digest, &token.digest, Instant::now());
+            tracing::debug!(caller = %caller(peer, &token), "a session begins");
+        }
+        Ok(secret)
+    }
+}
+
+fn caller(peer: &Arc<Peer>, token: &Token) -> Caller {
+    Caller { peer: peer.clone(), token: Some(token.name.clone()), right: token.right }
+}
+
+/// The beginning of what a peer sent, for the log.
+fn shortened(text: &str) -> &str {
+    let end = (0..=text.len().min(64)).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use tonic::Code;
+
+    use super::*;
+    use crate::peer::Origin;
+
+    fn guard(tokens: &[&NewToken]) -> (Guard, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens");
+        let lines: Vec<_> = tokens.iter().map(|token| token.line.clone()).collect();
+        fs::write(&path, lines.join("\n")).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        (Guard::new(Some(&path)).unwrap(), folder)
+    }
+
+    fn peer() -> Arc<Peer> {
+        Peer::new(Origin::Tcp("192.0.2.1:1000".parse().unwrap()), 1)
+    }
+
+    fn bearer(secret: &str) -> HeaderMap {
+        let value = format!("Bearer {secret}").parse().unwrap();
+        HeaderMap::from_iter([(http::header::AUTHORIZATION, value)])
+    }
+
+    fn admit(guard: &Guard, peer: &Arc<Peer>, secret: &str) -> Result<Caller, Code> {
+        guard.admit(peer, &bearer(secret)).map_err(|status| status.code())
+    }
+
+    #[test]
+    fn a_session_stands_for_its_token_and_ends_with_it() {
+        let token = NewToken::new("a", Right::Read).unwrap();
+        let (guard, folder) = guard(&[&token]);
+        let peer = peer();
+        let basic = Credential::basic("a", token.secret.as_bytes());
+
+        let session = guard.session(&peer, &basic).unwrap();
+
+        let caller = admit(&guard, &peer, &session).unwrap();
+        assert_eq!(caller.right(), Right::Read);
+        assert_eq!(caller.to_string(), "a (192.0.2.1:1000)");
+        fs::write(folder.path().join("tokens"), "").unwrap();
+        assert_eq!(admit(&guard, &peer, &session).err(), Some(Code::Unauthenticated));
+    }
+
+    #[test]
+    fn who_guesses_is_not_listened_to_and_who_was_good_goes_on() {
+        let token = NewToken::new("a", Right::Write).unwrap();
+        let (guard, _folder) = guard(&[&token]);
+        let good = peer();
+        assert!(admit(&guard, &good, &token.secret).is_ok());
+
+        let codes: Vec<_> = (0..10).map(|_| admit(&guard, &peer(), "guess").err()).collect();
+        assert_eq!(codes, [Some(Code::Unauthenticated); 10]);
+        let refused =
+            |_: &_| admit(&guard, &peer(), "guess").err() == Some(Code::ResourceExhausted);
+        assert!((0..1000).any(|turn| refused(&turn)));
+
+        assert!(admit(&guard, &good, &token.secret).is_ok());
+        assert_eq!(admit(&guard, &peer(), &token.secret).err(), Some(Code::ResourceExhausted));
+    }
+
+    #[test]
+    fn without_tokens_everybody_may_do_everything() {
+        let guard = Guard::new(None).unwrap();
+
+        let caller = guard.admit(&peer(), &HeaderMap::new()).ok().unwrap();
+
+        assert_eq!(caller.right(), Right::Write);
     }
 }

@@ -2,10 +2,11 @@
 
 mod action;
 mod exchange;
-mod handshake;
 pub(crate) mod hint;
 mod info;
 mod poll;
+
+use std::sync::Arc;
 
 use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
 use arrow_flight::{
@@ -16,24 +17,26 @@ use futures_util::stream::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use self::hint::Hint;
-use crate::auth::{Guard, Right};
+use crate::auth::{self, Guard, Right};
 use crate::door::Door;
 use crate::names;
 
-/// The largest message of an exchange, in bytes.
-const EXCHANGE_BYTES: usize = 64 << 20;
-
-/// The service, as tonic takes it.
-pub(crate) fn service(door: Door, hint: Hint, guard: Guard) -> FlightServiceServer<Far> {
-    // Only exchanges come through tonic's decoder.
-    FlightServiceServer::new(Far { door, hint, guard }).max_decoding_message_size(EXCHANGE_BYTES)
+/// The service, as tonic takes it, for messages of at most this many bytes.
+pub(crate) fn service(
+    door: Door,
+    hint: Hint,
+    guard: Arc<Guard>,
+    message_bytes: usize,
+) -> FlightServiceServer<Far> {
+    let far = Far { door, hint, guard };
+    FlightServiceServer::new(far).max_decoding_message_size(message_bytes)
 }
 
 /// Every call of Flight on one store.
 pub(crate) struct Far {
     door: Door,
     hint: Hint,
-    guard: Guard,
+    guard: Arc<Guard>,
 }
 
 type Answers<T> = BoxStream<'static, Result<T, Status>>;
@@ -52,7 +55,7 @@ impl FlightService for Far {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
-        handshake::shake(&self.guard, request).await
+        auth::handshake(self.guard.clone(), request).await
     }
 
     async fn list_flights(

@@ -46,3 +46,23 @@ impl Endpoint {
         FlightClient::new(self.channel().await)
     }
 }
+
+/// Waits until something is so.
+pub(crate) async fn eventually(mut is_so: impl AsyncFnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !is_so().await {
+        assert!(start.elapsed() < std::time::Duration::from_secs(60), "in vain");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Runs an ignored test in a process of its own, for what others must not disturb.
+pub(crate) fn alone(test: &str) {
+    let ended = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ended.stdout);
+    let complained = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success() && said.contains("1 passed"), "{said}{complained}");
+}

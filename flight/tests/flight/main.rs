@@ -4,4 +4,6 @@ mod calls;
 mod get;
 mod guard;
 mod harness;
+mod limits;
 mod put;
+mod sockets;

@@ -1,4 +1,5 @@
-//! The socket: one daemon on a path, found by a lock that dies with its holder.
+//! The socket: one daemon on a path, found by a lock that dies with its holder. Whatever else the
+//! daemon serves on a Unix socket is bound in the same way.
 //!
 //! The lock file lies beside the socket. Who holds its `flock` owns the path: a second daemon is
 //! told so, and a dead one's socket is replaced without a race. The file itself stays.
@@ -14,23 +15,27 @@ use rustix::fs::FlockOperation;
 use crate::error::{Error, Kind, Result};
 
 /// A bound socket and the claim to its path.
-pub(super) struct Listener {
-    pub(super) socket: UnixListener,
-    pub(super) claim: Claim,
+pub struct Listener {
+    /// The socket, not blocking.
+    pub socket: UnixListener,
+    /// What makes the path ours.
+    pub claim: Claim,
 }
 
 /// The lock that makes a path ours. The socket there is removed on drop, at the latest.
-pub(super) struct Claim {
+pub struct Claim {
     path: PathBuf,
     _lock: File,
 }
 
 impl Listener {
-    /// Binds `path`, mode 0600, in a folder that is made (0700) when missing.
+    /// Binds `path`, mode 0600, in a folder that is made (0700) when missing. Errors speak of
+    /// `option`, with which the path is chosen.
     ///
     /// # Errors
-    /// [`Kind::Exists`] when another daemon lives on it.
-    pub(super) fn bind(path: &Path) -> Result<Self> {
+    /// [`Kind::Exists`] when another daemon lives on it, [`Kind::Denied`] for a folder that others
+    /// may write to.
+    pub fn bind(path: &Path, option: &str) -> Result<Self> {
         let fail = |what: &str, error: std::io::Error| {
             Error::new(Kind::Unavailable, format!("{what} {}: {error}", path.display()))
                 .because(error)
@@ -41,9 +46,9 @@ impl Listener {
                 .mode(0o700)
                 .create(folder)
                 .map_err(|error| fail("cannot make the folder of", error))?;
-            check_owner(folder)?;
+            check_owner(folder, option)?;
         }
-        let lock = lock(path)?;
+        let lock = lock(path, option)?;
         match fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(fail("cannot replace the dead socket", error));
@@ -74,7 +79,7 @@ impl Drop for Claim {
 }
 
 /// Refuses a folder in which somebody else could put a socket of his own in our place.
-fn check_owner(folder: &Path) -> Result<()> {
+fn check_owner(folder: &Path, option: &str) -> Result<()> {
     let Ok(facts) = fs::metadata(folder) else { return Ok(()) };
     let uid = rustix::process::geteuid().as_raw();
     let sticky = facts.mode() & 0o1000 != 0;
@@ -85,7 +90,7 @@ fn check_owner(folder: &Path) -> Result<()> {
             Kind::Denied,
             format!(
                 "the socket's folder {} belongs to uid {} with mode {:o}, so that others could \
-                 replace the socket: choose --socket in a folder of your own, or chmod 700 it",
+                 replace the socket: choose {option} in a folder of your own, or chmod 700 it",
                 folder.display(),
                 facts.uid(),
                 facts.mode() & 0o7777
@@ -95,7 +100,7 @@ fn check_owner(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn lock(path: &Path) -> Result<File> {
+fn lock(path: &Path, option: &str) -> Result<File> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let lock_path = PathBuf::from(name);
@@ -115,7 +120,7 @@ fn lock(path: &Path) -> Result<File> {
         return Err(Error::new(
             Kind::Exists,
             format!(
-                "a store already serves {} (pid {}): stop it, or choose another --socket",
+                "a store already serves {} (pid {}): stop it, or choose another {option}",
                 path.display(),
                 owner.trim()
             ),
@@ -135,9 +140,9 @@ mod tests {
     fn a_second_daemon_on_a_live_socket_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.sock");
-        let _first = Listener::bind(&path).unwrap();
+        let _first = Listener::bind(&path, "--socket").unwrap();
 
-        let error = Listener::bind(&path).err().unwrap();
+        let error = Listener::bind(&path, "--socket").err().unwrap();
 
         assert_eq!(error.kind(), Kind::Exists);
         assert!(error.message().contains(&std::process::id().to_string()));
@@ -149,7 +154,7 @@ mod tests {
         let path = folder.path().join("store.sock");
         drop(UnixListener::bind(&path).unwrap()); // Leaves the file behind, as kill -9 does.
 
-        let listener = Listener::bind(&path).unwrap();
+        let listener = Listener::bind(&path, "--socket").unwrap();
 
         assert!(path.exists());
         drop(listener);
@@ -160,14 +165,14 @@ mod tests {
     fn a_path_stays_claimed_after_its_socket_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.sock");
-        let Listener { socket, claim } = Listener::bind(&path).unwrap();
+        let Listener { socket, claim } = Listener::bind(&path, "--socket").unwrap();
 
         claim.unlink();
         drop(socket);
 
         assert!(!path.exists());
-        assert_eq!(Listener::bind(&path).err().unwrap().kind(), Kind::Exists);
+        assert_eq!(Listener::bind(&path, "--socket").err().unwrap().kind(), Kind::Exists);
         drop(claim);
-        assert!(Listener::bind(&path).is_ok());
+        assert!(Listener::bind(&path, "--socket").is_ok());
     }
 }

@@ -31,7 +31,7 @@ use tokio::sync::oneshot;
 
 use self::crowd::Crowd;
 use self::keeper::Keeper;
-use self::listen::{Claim, Listener};
+pub use self::listen::{Claim, Listener};
 use crate::error::{Error, Kind, Result};
 use crate::memory::Probe;
 use crate::object::Peer;
@@ -74,6 +74,15 @@ impl ServeOptions {
 /// [`Kind::Exists`] when another store serves the socket, [`Kind::Invalid`] for a budget below
 /// 1 MiB, [`Kind::Unavailable`] when the socket can't be bound.
 pub fn serve(options: ServeOptions) -> Result<()> {
+    serve_beside(options, || {})
+}
+
+/// As [`serve`], beside something else in this process that must know when the store is told to
+/// end: `ending` is called then, before it waits for drafts.
+///
+/// # Errors
+/// As [`serve`].
+pub fn serve_beside(options: ServeOptions, ending: impl FnOnce()) -> Result<()> {
     let (runtime, Listener { socket, claim }) = open(&options)?;
     runtime.block_on(async {
         use tokio::signal::unix::{SignalKind, signal};
@@ -85,6 +94,7 @@ pub fn serve(options: ServeOptions) -> Result<()> {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
+            ending();
         };
         run(&options, socket, &claim, stop).await
     })?;
@@ -151,7 +161,7 @@ fn open(options: &ServeOptions) -> Result<(Runtime, Listener)> {
         );
         return Err(Error::new(Kind::Invalid, message));
     }
-    let listener = Listener::bind(&options.socket)?;
+    let listener = Listener::bind(&options.socket, "--socket")?;
     raise_descriptor_limit();
     let _ = Probe::get(); // Now rather than under the first put.
     let runtime = Builder::new_current_thread()
