@@ -38,6 +38,9 @@ mod status;
 mod tls;
 mod tuning;
 
+#[cfg(fuzzing)]
+pub use put::fuzzing;
+
 pub use address::Address;
 pub use auth::{NewToken, Right, token_line};
 pub use limits::Limits;

@@ -73,11 +73,12 @@ fn fuzz(_: &mut Count) -> Outcome {
     }
     let fuzz = tools::cargo_tool("cargo-fuzz", "0.13.2")?;
     let seconds = std::env::var("SHEAF_FUZZ_SECONDS").unwrap_or_else(|_| "20".into());
-    for target in ["ipc_open", "protocol"] {
+    for target in ["ipc_open", "ipc_ingest", "protocol", "flight_put"] {
         // What it finds on the way goes to a folder of its own; the seeds are left as they are.
         let found = format!("target/fuzz-corpus/{target}");
         std::fs::create_dir_all(root().join(&found)).map_err(|error| error.to_string())?;
         let seeds = format!("fuzz/corpus/{target}");
+        std::fs::create_dir_all(root().join(&seeds)).map_err(|error| error.to_string())?;
         let words = ["+nightly", "fuzz", "run", target, &found, &seeds, "--"];
         let mut run_target = command("cargo", &words);
         run_target.arg(format!("-max_total_time={seconds}"));

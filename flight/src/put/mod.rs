@@ -16,6 +16,9 @@ use std::time::Duration;
 
 use tonic::body::Body;
 
+#[cfg(fuzzing)]
+pub use self::parser::fuzzing;
+
 use self::acks::Acks;
 pub(crate) use self::upload::Upload;
 use crate::door::Door;

@@ -268,6 +268,38 @@ enum Step {
     Starved,
 }
 
+/// For the fuzzer: whatever comes, however it is cut, nothing panics and nothing is made up.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use super::*;
+
+    /// Reads the bytes in pieces of these lengths, again and again, and the rest at once.
+    pub fn flight_data(bytes: &[u8], lengths: &[u8]) {
+        let mut parser = Parser::new(Limits::default());
+        let (mut rest, mut left) = (Bytes::copy_from_slice(bytes), 0);
+        let mut lengths = lengths.iter().map(|len| usize::from(*len) + 1);
+        while !rest.is_empty() {
+            let now = lengths.next().unwrap_or(usize::MAX).min(rest.len());
+            let mut piece = rest.split_to(now);
+            loop {
+                match parser.next(&mut piece) {
+                    Ok(None) => break,
+                    Ok(Some(Event::Body(len))) => left = len,
+                    Ok(Some(Event::Chunk(chunk))) => {
+                        assert!(chunk.len() <= left, "more of a body than was announced");
+                        left -= chunk.len();
+                    }
+                    Ok(Some(Event::End)) => assert_eq!(left, 0, "a body that is cut off"),
+                    Ok(Some(_)) => {}
+                    Err(_) => return,
+                }
+            }
+            assert!(piece.is_empty(), "a piece that is not used up");
+        }
+        let _ = parser.finish();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use arrow_flight::{FlightData, FlightDescriptor};

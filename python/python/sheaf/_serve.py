@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -36,11 +37,24 @@ class Served(Store):
 
     _child: Child
     _end: weakref.finalize[Any, Any]
+    _log: Path
 
     @property
     def pid(self) -> int:
         """The store's process id."""
         return self._child.pid
+
+    @property
+    def flight_urls(self) -> list[str]:
+        """Where it serves Arrow Flight, for `pyarrow.flight.connect` and any other client.
+
+        >>> import sheaf
+        >>> with sheaf.serve(memory="64MiB", flight="127.0.0.1:0") as mine:
+        ...     [url] = mine.flight_urls
+        >>> url.startswith("grpc://127.0.0.1:")
+        True
+        """
+        return re.findall(r"^sheaf: Arrow Flight at (\S+)$", self._log.read_text(), re.MULTILINE)
 
     def close(self) -> None:
         """Ends the store, and waits until it has ended. Tables got from it stay valid.
@@ -60,14 +74,16 @@ def serve(
     *,
     pool: int | str | None = None,
     drain: float | str | None = None,
+    flight: str | None = None,
     program: str | os.PathLike[str] | None = None,
 ) -> Served:
     """Starts a store as a child process and connects to it.
 
     `memory` is the most that objects may take: bytes, or text such as ``"2GiB"``. The socket is in
     a new folder of its own unless `socket` says where. `pool` is how much memory may be kept
-    prepared for puts to come, `drain` how long to wait for unfinished drafts at the end, `program`
-    another `sheaf` than the one that came with this package.
+    prepared for puts to come, `drain` how long to wait for unfinished drafts at the end, `flight`
+    where to serve Arrow Flight, such as ``"127.0.0.1:0"`` (see `Served.flight_urls`; nowhere
+    unless it is given), `program` another `sheaf` than the one that came with this package.
 
     The child dies with this process, whatever ends it.
 
@@ -81,7 +97,7 @@ def serve(
     try:
         path = Path(socket).absolute() if socket is not None else folder / "store.sock"
         options = {"--socket": path, "--memory": memory, "--pool": pool, "--drain": drain}
-        arguments = ["serve", "--flight", "off"]
+        arguments = ["serve", "--flight", "off" if flight is None else flight]
         for name, value in options.items():
             if value is not None:
                 arguments += [name, _text(name, value)]
@@ -89,6 +105,8 @@ def serve(
         child = Child(os.fspath(program or find_program()), arguments, log)
         try:
             store = _connect(child, path, log)
+            if flight is not None:
+                _await_flight(child, log)
         except BaseException:
             _stop(child, folder)
             raise
@@ -96,6 +114,7 @@ def serve(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     store._child = child
+    store._log = log
     store._end = weakref.finalize(store, _stop, child, folder)
     return store
 
@@ -148,6 +167,14 @@ def _connect(child: Child, path: Path, log: Path) -> Served:
         except Unavailable:
             if time.monotonic() > deadline:
                 raise
+
+
+def _await_flight(child: Child, log: Path) -> None:
+    """Waits until the child says that all of it serves: the line after those of Flight."""
+    deadline = time.monotonic() + _START_SECONDS
+    while "sheaf: serving at" not in log.read_text(errors="replace"):
+        if child.wait(0.005) or time.monotonic() > deadline:
+            raise _failure(child, log)
 
 
 def _failure(child: Child, log: Path) -> Error:
