@@ -30,7 +30,7 @@ pub(crate) struct Flight {
     /// `sheaf token` makes its lines.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Serve other machines without TLS and without tokens.
+    /// Serve other machines, and other users of this one, without TLS and without tokens.
     #[arg(long)]
     insecure: bool,
 }

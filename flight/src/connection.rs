@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::gate::{Gate, Shared};
-use crate::peer::{Origin, Peer};
+use crate::peer::Peer;
 use crate::sendfile::Sending;
 use crate::tuning;
 
@@ -42,12 +42,11 @@ pub(crate) enum Accepted {
 /// Serves one connection until it ends or `stop` says so. The seat is given back at the end.
 pub(crate) async fn serve(
     accepted: Accepted,
-    origin: Origin,
+    peer: Arc<Peer>,
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
     _seat: OwnedSemaphorePermit,
 ) {
-    let peer = Peer::new(origin, shared.limits.uploads);
     let deadline = Instant::now() + shared.limits.opening;
     match accepted {
         Accepted::Tcp(socket) => run(socket, peer, deadline, shared, stop).await,

@@ -28,6 +28,7 @@ mod idle;
 mod limits;
 mod listen;
 mod names;
+mod neighbour;
 mod options;
 mod peer;
 mod put;

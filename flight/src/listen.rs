@@ -5,6 +5,7 @@
 //! descriptors, ends no listener.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use tokio_rustls::TlsAcceptor;
 use crate::address::Address;
 use crate::connection::{self, Accepted};
 use crate::gate::Shared;
-use crate::peer::Origin;
+use crate::neighbour::{self, Neighbours};
+use crate::peer::{Origin, Peer};
 use crate::sendfile::{Mapped, Sending};
 use crate::tuning;
 
@@ -86,12 +88,13 @@ impl Bound {
                 loop {
                     match listener.accept().await {
                         Ok((socket, peer)) => {
+                            let Ok(here) = socket.local_addr() else { continue };
                             tuning::tcp(&socket, peer.ip().to_canonical().is_loopback());
                             let accepted = match &hall.tls {
                                 Some(tls) => Accepted::Tls(socket, tls.clone()),
                                 None => Accepted::Tcp(Sending::new(socket, hall.mapped.clone())),
                             };
-                            hall.seat(accepted, Origin::Tcp(peer));
+                            hall.seat(accepted, Origin::Tcp(peer), Some(here));
                         }
                         Err(error) => pause(&error).await,
                     }
@@ -106,7 +109,7 @@ impl Bound {
                             let Some(origin) = owner(&socket) else { continue };
                             tuning::unix(&socket);
                             let sending = Sending::new(socket, hall.mapped.clone());
-                            hall.seat(Accepted::Unix(sending), origin);
+                            hall.seat(Accepted::Unix(sending), origin, None);
                         }
                         Err(error) => pause(&error).await,
                     }
@@ -140,6 +143,8 @@ pub(crate) struct Hall {
     pub(crate) mapped: Mapped,
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) seats: Arc<Semaphore>,
+    /// Tells other users' connections from our own, where that matters.
+    pub(crate) neighbours: Option<Arc<Neighbours>>,
     pub(crate) stop: watch::Receiver<bool>,
     /// Closed when the last connection has ended.
     pub(crate) open: mpsc::Sender<()>,
@@ -147,14 +152,21 @@ pub(crate) struct Hall {
 
 impl Hall {
     /// Serves a connection in a task of its own; closes it if there is no seat.
-    fn seat(&self, accepted: Accepted, origin: Origin) {
+    fn seat(&self, accepted: Accepted, origin: Origin, here: Option<SocketAddr>) {
         let Ok(seat) = self.seats.clone().try_acquire_owned() else {
             tracing::warn!(peer = %origin, "refused: as many connections as are served at a time");
             return;
         };
-        let (shared, stop, open) = (self.shared.clone(), self.stop.clone(), self.open.clone());
+        let Self { shared, stop, open, neighbours, .. } = self.clone();
         tokio::spawn(async move {
-            connection::serve(accepted, origin, shared, stop, seat).await;
+            let is_foreign = match (neighbours, origin, here) {
+                (Some(neighbours), Origin::Tcp(there), Some(here)) => {
+                    !neighbours.owner(there, here).is_some_and(neighbour::is_ours)
+                }
+                _ => false,
+            };
+            let peer = Peer::new(origin, is_foreign, shared.limits.uploads);
+            connection::serve(accepted, peer, shared, stop, seat).await;
             drop(open);
         });
     }

@@ -12,9 +12,10 @@ pub struct FlightOptions {
     pub addresses: Vec<Address>,
     /// Encrypts every TCP connection.
     pub tls: Option<TlsOptions>,
-    /// The file of tokens; without one, everybody who reaches the endpoint may do everything.
+    /// The file of tokens. Without one, an endpoint that only this machine reaches is for its own
+    /// user and root, as the near door is; any other is for everybody who reaches it.
     pub token_file: Option<PathBuf>,
-    /// Serves other machines without TLS and without tokens.
+    /// Serves other machines, and other users of this one, without TLS and without tokens.
     pub insecure: bool,
     /// What a client can make grow, and how far.
     pub limits: Limits,
@@ -32,8 +33,8 @@ pub struct TlsOptions {
 }
 
 impl FlightOptions {
-    /// An endpoint on these addresses, open to everybody who reaches it. One that other machines
-    /// reach must be given TLS, tokens, or `insecure`.
+    /// An endpoint on these addresses. One that other machines reach must be given TLS, tokens, or
+    /// `insecure`.
     #[must_use]
     pub fn new(addresses: Vec<Address>) -> Self {
         Self { addresses, tls: None, token_file: None, insecure: false, limits: Limits::default() }

@@ -42,6 +42,8 @@ impl fmt::Display for Origin {
 /// The other end of a connection.
 pub(crate) struct Peer {
     pub(crate) origin: Origin,
+    /// Whether the connection is another user's, or may be.
+    pub(crate) is_foreign: bool,
     /// Whom the client's certificate is for.
     certificate: OnceLock<String>,
     /// How many uploads more it may begin.
@@ -58,9 +60,10 @@ struct Calls {
 }
 
 impl Peer {
-    pub(crate) fn new(origin: Origin, uploads: usize) -> Arc<Self> {
+    pub(crate) fn new(origin: Origin, is_foreign: bool, uploads: usize) -> Arc<Self> {
         Arc::new(Self {
             origin,
+            is_foreign,
             certificate: OnceLock::new(),
             uploads: Arc::new(Semaphore::new(uploads)),
             good: Mutex::new(None),
@@ -143,7 +146,7 @@ mod tests {
         parameters.distinguished_name.push(rcgen::DnType::OrganizationName, "Lab");
         parameters.distinguished_name.push(rcgen::DnType::CommonName, "analyst\n7");
         let certificate = parameters.self_signed(&key).unwrap();
-        let peer = Peer::new(Origin::Unix { pid: 7 }, 1);
+        let peer = Peer::new(Origin::Unix { pid: 7 }, false, 1);
         assert_eq!(peer.to_string(), "pid 7");
 
         peer.certify(certificate.der());
@@ -160,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_peer_is_quiet_when_its_last_call_has_ended() {
-        let peer = Peer::new(Origin::Unix { pid: 7 }, 1);
+        let peer = Peer::new(Origin::Unix { pid: 7 }, false, 1);
         let start = peer.quiet_since().unwrap();
 
         let (first, second) = (peer.begin(), peer.begin());

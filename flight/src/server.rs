@@ -1,5 +1,6 @@
 //! The endpoint as a whole: listeners, a runtime of its own, and their end.
 
+use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::gate::Shared;
 use crate::get::Get;
 use crate::limits::Limits;
 use crate::listen::{Bound, Hall};
+use crate::neighbour::Neighbours;
 use crate::options::FlightOptions;
 use crate::put::Put;
 use crate::sendfile::Mapped;
@@ -34,6 +36,9 @@ pub struct FlightListener {
     bound: Vec<Bound>,
     guard: Arc<Guard>,
     tls: Option<TlsAcceptor>,
+    neighbours: Option<Arc<Neighbours>>,
+    /// Why there are none, although there should be.
+    unknown: Option<io::Error>,
 }
 
 impl FlightListener {
@@ -48,7 +53,12 @@ impl FlightListener {
         let guard = Arc::new(Guard::new(options.token_file.as_deref())?);
         let tls = options.tls.as_ref().map(tls::acceptor).transpose()?;
         let bound = options.addresses.iter().map(Bound::new).collect::<Result<_>>()?;
-        Ok(Self { options, bound, guard, tls })
+        let (neighbours, unknown) = match is_for_its_own_user(&options).then(Neighbours::new) {
+            Some(Ok(neighbours)) => (Some(Arc::new(neighbours)), None),
+            Some(Err(error)) => (None, Some(error)),
+            None => (None, None),
+        };
+        Ok(Self { options, bound, guard, tls, neighbours, unknown })
     }
 
     /// The addresses, with the ports that were taken.
@@ -72,7 +82,13 @@ impl FlightListener {
             )),
             _ => None,
         };
-        exposed.filter_map(warning).collect()
+        let unknown = self.unknown.iter().map(|error| {
+            format!(
+                "every user of this machine may read and write by Flight: whose a connection is \
+                 can't be told ({error})"
+            )
+        });
+        exposed.filter_map(warning).chain(unknown).collect()
     }
 
     /// Serves the store behind `client`, on threads of this process. The client should keep
@@ -101,7 +117,8 @@ impl FlightListener {
 
     /// Serves until it is stopped, and a moment longer for what is under way.
     async fn run(self, client: Client, hint: Hint, mut stop: watch::Receiver<bool>) {
-        let Self { options: FlightOptions { limits, .. }, bound, guard, tls } = self;
+        let Self { options, bound, guard, tls, neighbours, .. } = self;
+        let limits = options.limits;
         let mapped = Mapped::default();
         let routes = routes(client, hint, &guard, &mapped, &limits).await;
         let uploads = Arc::new(Semaphore::new(limits.uploads_in_all));
@@ -109,7 +126,7 @@ impl FlightListener {
         let drain = limits.drain;
         let shared = Arc::new(Shared { guard, limits, routes, uploads });
         let (open, mut ended) = mpsc::channel(1);
-        let hall = Hall { shared, mapped, tls, seats, stop: stop.clone(), open };
+        let hall = Hall { shared, mapped, tls, seats, neighbours, stop: stop.clone(), open };
         for bound in bound {
             let (address, hall) = (bound.address().clone(), hall.clone());
             tokio::spawn(async move {
@@ -150,6 +167,14 @@ fn runtime() -> Result<Runtime> {
         .thread_name("sheaf-flight")
         .build()
         .map_err(|error| Error::new(Kind::Internal, "no event loop").because(error))
+}
+
+/// Whether it lets in no more than the near door: on this machine alone, with nothing that says
+/// who else may.
+fn is_for_its_own_user(options: &FlightOptions) -> bool {
+    let asks_clients = options.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+    let says_who = options.token_file.is_some() || asks_clients || options.insecure;
+    !says_who && options.addresses.iter().all(Address::is_local)
 }
 
 /// Refuses to serve other machines without protection, unless told so in so many words.

@@ -20,9 +20,8 @@ The socket's folder is made with mode 0700 and the socket with 0600: the store i
 A store that is stopped takes no more puts, waits for the drafts being written, then ends. Those
 who still map its objects keep them.
 
-Arrow Flight is served beside it, on this machine alone unless told otherwise: whoever can open a
-connection to it may read and write, unless there are tokens (--token-file) or client certificates
-(--tls-client-ca).
+Arrow Flight is served beside it, on this machine and to this user (and root) alone unless told
+otherwise. Others are let in by tokens (--token-file) or client certificates (--tls-client-ca).
 
 Examples:
   sheaf serve

@@ -89,7 +89,7 @@ impl Guard {
     /// UNAUTHENTICATED without a good token, RESOURCE_EXHAUSTED after too many bad ones.
     pub(crate) fn admit(&self, peer: &Arc<Peer>, headers: &HeaderMap) -> Result<Caller, Status> {
         if self.tokens.is_none() {
-            return Ok(Caller::of(peer, Right::Write));
+            return self.open(peer).map(|()| Caller::of(peer, Right::Write));
         }
         let Some(credential) = Credential::of(headers).inspect_err(|_| self.wrong(peer, None))?
         else {
@@ -98,6 +98,18 @@ impl Guard {
             ));
         };
         self.known(peer, &credential).map(|token| caller(peer, &token))
+    }
+
+    /// Lets in whom the near door lets in, where there are no tokens.
+    fn open(&self, peer: &Peer) -> Result<(), Status> {
+        if !peer.is_foreign {
+            return Ok(());
+        }
+        tracing::warn!(%peer, "refused: another user of this machine");
+        Err(Status::permission_denied(
+            "without tokens this endpoint is for its own user: --token-file lets in others, \
+             --insecure everybody",
+        ))
     }
 
     /// Who makes a call that shows in its own way who makes it: Handshake.
@@ -153,6 +165,8 @@ impl Guard {
             let digest = Digest::of(secret.as_bytes());
             self.sessions.begin(&digest, &token.digest, Instant::now());
             tracing::debug!(caller = %caller(peer, &token), "a session begins");
+        } else {
+            self.open(peer)?;
         }
         Ok(secret)
     }
@@ -188,7 +202,7 @@ mod tests {
     }
 
     fn peer() -> Arc<Peer> {
-        Peer::new(Origin::Tcp("192.0.2.1:1000".parse().unwrap()), 1)
+        Peer::new(Origin::Tcp("192.0.2.1:1000".parse().unwrap()), false, 1)
     }
 
     fn bearer(secret: &str) -> HeaderMap {
@@ -231,6 +245,19 @@ mod tests {
 
         assert!(admit(&guard, &good, &token.secret).is_ok());
         assert_eq!(admit(&guard, &peer(), &token.secret).err(), Some(Code::ResourceExhausted));
+    }
+
+    #[test]
+    fn another_user_is_let_in_by_a_token_alone() {
+        let token = NewToken::new("a", Right::Write).unwrap();
+        let (guard, _folder) = guard(&[&token]);
+        let foreign = Peer::new(Origin::Tcp("127.0.0.1:1000".parse().unwrap()), true, 1);
+        let open = Guard::new(None).unwrap();
+
+        assert!(admit(&guard, &foreign, &token.secret).is_ok());
+        assert_eq!(admit(&open, &foreign, "any").err(), Some(Code::PermissionDenied));
+        let session = open.session(&foreign, &Credential::basic("", b"any"));
+        assert_eq!(session.err().map(|status| status.code()), Some(Code::PermissionDenied));
     }
 
     #[test]

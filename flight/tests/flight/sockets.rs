@@ -1,11 +1,13 @@
 //! Through what clients come in: addresses, TLS, client certificates, Unix sockets.
 
 use std::fs;
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use arrow_flight::FlightClient;
+use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::{Criteria, FlightClient};
 use hyper_util::rt::TokioIo;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -14,6 +16,7 @@ use sheaf_flight::{Address, FlightListener, FlightOptions, TlsOptions};
 use sheaf_store::{Kind, PutOptions};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
+use tonic::Code;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
 
 use crate::harness::Endpoint;
@@ -225,4 +228,42 @@ async fn an_endpoint_serves_all_its_addresses() {
         let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await;
         assert!(FlightClient::new(channel.unwrap()).list_flights("").await.is_ok(), "{address}");
     }
+}
+
+/// Connects as another user, which root alone can do.
+fn connect_as_another(endpoint: &Endpoint) -> Option<TcpStream> {
+    let Address::Tcp(address) = endpoint.flight.addresses()[0].clone() else { return None };
+    let connecting = std::thread::spawn(move || {
+        // The kernel's users are those of a thread, and this one ends at once.
+        let nobody = rustix::thread::Uid::from_raw(65534);
+        rustix::thread::set_thread_res_uid(nobody, nobody, nobody).ok()?;
+        TcpStream::connect(address).ok()
+    });
+    connecting.join().unwrap()
+}
+
+async fn list_through(socket: TcpStream) -> Result<(), Code> {
+    socket.set_nonblocking(true).unwrap();
+    let socket = TokioIo::new(tokio::net::TcpStream::from_std(socket).unwrap());
+    let mut socket = Some(socket);
+    let connect = tower::service_fn(move |_| {
+        let socket = socket.take().ok_or(std::io::ErrorKind::NotConnected);
+        async move { Ok::<_, std::io::Error>(socket?) }
+    });
+    let endpoint = Channel::from_static("http://localhost");
+    let channel = endpoint.connect_with_connector(connect).await.unwrap();
+    let mut client = FlightServiceClient::new(channel);
+    client.list_flights(Criteria::default()).await.map(drop).map_err(|status| status.code())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_user_of_this_machine_is_refused_unless_told_otherwise() {
+    let (own, open) = (Endpoint::start(), Endpoint::with(|options| options.insecure = true));
+    let (Some(there), Some(here)) = (connect_as_another(&own), connect_as_another(&open)) else {
+        return eprintln!("skipped: only root can connect as another user");
+    };
+
+    assert_eq!(list_through(there).await, Err(Code::PermissionDenied));
+    assert_eq!(list_through(here).await, Ok(()));
+    assert!(own.client().await.list_flights("").await.is_ok());
 }
