@@ -62,6 +62,23 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The same, with times that can be added to the clock's.
+    pub(crate) fn countable(mut self) -> Self {
+        const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+        for time in [
+            &mut self.opening,
+            &mut self.idle,
+            &mut self.stall,
+            &mut self.total,
+            &mut self.connection_idle,
+            &mut self.keep_alive,
+            &mut self.drain,
+        ] {
+            *time = (*time).min(LONGEST);
+        }
+        self
+    }
+
     /// How many connections there may be with the descriptors that this process may have.
     pub(crate) fn seats(&self) -> usize {
         let quarter = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / 4;

@@ -118,7 +118,7 @@ impl FlightListener {
     /// Serves until it is stopped, and a moment longer for what is under way.
     async fn run(self, client: Client, hint: Hint, mut stop: watch::Receiver<bool>) {
         let Self { options, bound, guard, tls, neighbours, .. } = self;
-        let limits = options.limits;
+        let limits = options.limits.countable();
         let mapped = Mapped::default();
         let routes = routes(client, hint, &guard, &mapped, &limits).await;
         let uploads = Arc::new(Semaphore::new(limits.uploads_in_all));

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -33,11 +33,23 @@ fn serve(folder: &Path, arguments: &[&str]) -> Command {
 
 impl Store {
     fn start(arguments: &[&str]) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), arguments)
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = serve(folder.path(), arguments);
+        Self::of(folder, &mut command)
     }
 
-    fn start_in(folder: TempDir, arguments: &[&str]) -> Self {
-        let mut child = serve(folder.path(), arguments).spawn().unwrap();
+    /// With at most this many descriptors.
+    fn with_descriptors(most: u32, arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let plain = serve(folder.path(), arguments);
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\"")]);
+        command.arg(plain.get_program()).args(plain.get_args()).stderr(Stdio::piped());
+        Self::of(folder, &mut command)
+    }
+
+    fn of(folder: TempDir, command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut said = Vec::new();
         loop {
@@ -172,6 +184,31 @@ fn what_can_not_be_served_is_refused_in_one_line_that_says_why() {
         assert!(words.iter().all(|word| said.contains(word)), "{arguments:?}: {said}");
         assert!(!said.contains("hunter2"), "{said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_connects_a_hundred_times_takes_nothing_from_the_near_door() {
+    let store = Store::with_descriptors(96, &["--flight", "127.0.0.1:0"]);
+    let url = store.urls()[0].clone();
+    let address = url.trim_start_matches("grpc://");
+
+    let crowd: Vec<_> = (0..100).map(|_| TcpStream::connect(address).unwrap()).collect();
+    for number in 0..5 {
+        let near = store.near();
+        near.put_bytes(format!("{number}"), b"x", &PutOptions::default()).unwrap();
+    }
+    drop(crowd);
+
+    sheaf_tests::eventually("there is a seat again", || {
+        let listed = tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(async {
+                let channel = Channel::from_shared(url.replace("grpc", "http")).unwrap();
+                let channel = channel.connect().await.ok()?;
+                FlightServiceClient::new(channel).list_flights(Criteria::default()).await.ok()
+            })
+        });
+        listed.is_some()
+    });
 }
 
 #[tokio::test]

@@ -108,6 +108,20 @@ mod tests {
         assert_eq!(of("x", "Bearer a").unwrap(), None);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_header_makes_it_panic(bytes: Vec<u8>, scheme in "(Basic |Bearer |basic|)") {
+            let value = [scheme.as_bytes(), &bytes].concat();
+            if let Ok(value) = http::HeaderValue::from_bytes(&value) {
+                for name in ["authorization", "auth-token-bin"] {
+                    let mut headers = HeaderMap::new();
+                    headers.insert(name, value.clone());
+                    let _ = Credential::of(&headers);
+                }
+            }
+        }
+    }
+
     #[test]
     fn what_can_not_be_read_is_unauthenticated_and_not_repeated() {
         for value in

@@ -125,6 +125,18 @@ async fn a_call_that_takes_too_long_is_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn limits_may_be_as_long_as_one_likes() {
+    let endpoint = limited(|limits| {
+        let Limits { opening, idle, stall, total, connection_idle, drain, .. } = limits;
+        for time in [opening, idle, stall, total, connection_idle, drain] {
+            *time = Duration::MAX;
+        }
+    });
+
+    assert!(client(&endpoint).await.list_flights(Criteria::default()).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_that_can_not_be_read_is_refused() {
     let endpoint = Endpoint::start();
     let mut request = Request::new(Criteria::default());

@@ -1,6 +1,7 @@
 //! Through what clients come in: addresses, TLS, client certificates, Unix sockets.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
@@ -117,6 +118,26 @@ async fn only_who_shows_a_good_certificate_is_served_where_they_are_asked_for() 
     assert!(list(&endpoint, authority.client(None)).await.is_err());
     assert!(list(&endpoint, authority.client(Some(&other))).await.is_err());
     assert_eq!(list(&endpoint, authority.client(Some(&authority))).await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_begins_tls_and_stops_keeps_nobody_waiting() {
+    let authority = Authority::new();
+    let tls = authority.server(false);
+    let endpoint = Endpoint::with(move |options| {
+        options.tls = Some(tls);
+        options.limits.opening = std::time::Duration::from_millis(300);
+    });
+    let Address::Tcp(address) = endpoint.flight.addresses()[0].clone() else { panic!() };
+    let mut stalled: Vec<_> = (0..50).map(|_| TcpStream::connect(address).unwrap()).collect();
+    // The beginning of a record of TLS, whose rest does not come.
+    stalled.iter_mut().for_each(|socket| socket.write_all(&[22, 3, 1, 1, 0]).unwrap());
+
+    assert_eq!(list(&endpoint, authority.client(None)).await, Ok(()));
+
+    for socket in &mut stalled {
+        let _ = socket.read_to_end(&mut Vec::new()); // Returns when the endpoint has hung up.
+    }
 }
 
 async fn over_unix(path: &Path) -> Result<FlightClient, tonic::transport::Error> {
