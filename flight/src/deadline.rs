@@ -17,12 +17,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use http_body::Frame;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
 /// How long after its deadline a call is ended that could not say so by itself.
 const GRACE: Duration = Duration::from_millis(250);
+
+/// Longer than any call may last.
+const NEVER: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
 
 tokio::task_local! {
     static TIMER: Timer;
@@ -65,7 +68,8 @@ impl Timer {
     /// Ends when the call must. The call changes its times only when it is polled, and after each
     /// of its polls this is polled, too.
     async fn over(&self) {
-        let mut sleep = pin!(sleep_until(Instant::now()));
+        // Not asked for before it is set: a timer that is due at once wakes a thread.
+        let mut sleep = pin!(sleep(NEVER));
         std::future::poll_fn(|cx| {
             let Some(end) = self.end() else { return Poll::Pending };
             loop {
