@@ -27,7 +27,7 @@ def round_trip(client: fl.FlightClient, options: fl.FlightCallOptions | None = N
 def tokens(tmp_path: Path) -> str:
     file = tmp_path / "tokens"
     lines = [
-        f"{name} {right} {hashlib.sha256(token.encode()).hexdigest()}"
+        f"{name}:{right}:{hashlib.sha256(token.encode()).hexdigest()}"
         for name, right, token in (("w", "write", "writer"), ("r", "read", "reader"))
     ]
     file.write_text("\n".join(lines))
