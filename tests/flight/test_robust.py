@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.flight as fl
@@ -199,11 +200,8 @@ def test_a_soak_ends_where_it_began(endpoint: Endpoint) -> None:
 
     def soak(seconds: float) -> None:
         until = time.monotonic() + seconds
-        threads = [threading.Thread(target=work, args=[seed, until]) for seed in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(6) as threads:
+            list(threads.map(lambda seed: work(seed, until), range(6)))
         eventually(lambda: endpoint.near.stat()["held"] == 0)
         eventually(lambda: endpoint.near.stat()["retired_bytes"] == 0)
 

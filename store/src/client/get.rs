@@ -183,12 +183,13 @@ fn open(
     if object == 0 {
         return Ok(Object::inline(info, &inline));
     }
-    // From here on the hold is ours, whatever goes wrong.
+    // From here on the hold is ours, whatever goes wrong. And so is the descriptor, needed or not:
+    // the next one is another grant's.
     let hold = Hold { link: link.clone(), object, container };
+    let descriptor = if descriptor { descriptors.next() } else { None };
     if !segment && let Some(object) = link.maps.object(container) {
         return Ok(object); // Which has a hold of its own: this one goes back.
     }
-    let descriptor = if descriptor { descriptors.next() } else { None };
     let map = match descriptor {
         Some(descriptor) => link.maps.insert(container, descriptor, segment)?,
         None => match link.maps.get(container) {
