@@ -7,6 +7,9 @@ use std::str::FromStr;
 
 use sheaf_store::{Error, Kind};
 
+/// The port of an endpoint, unless another one is said.
+pub(crate) const DEFAULT_PORT: u16 = 8815;
+
 /// An address that an endpoint listens on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -18,8 +21,10 @@ pub enum Address {
 
 impl Address {
     /// Where an endpoint is unless it is told otherwise.
-    pub const DEFAULT: Self =
-        Self::Tcp(SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8815));
+    pub const DEFAULT: Self = Self::Tcp(SocketAddr::new(
+        std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+        DEFAULT_PORT,
+    ));
 
     /// Whether nobody but this machine can reach it.
     #[must_use]

@@ -18,7 +18,7 @@ use crate::put::Put;
 use crate::service::Far;
 
 const DO_GET: &str = "/arrow.flight.protocol.FlightService/DoGet";
-const DO_PUT: &str = "/arrow.flight.protocol.FlightService/DoPut";
+pub(crate) const DO_PUT: &str = "/arrow.flight.protocol.FlightService/DoPut";
 
 /// Every call of Flight. Cheap to clone.
 #[derive(Clone)]

@@ -18,9 +18,11 @@
 mod address;
 mod app_metadata;
 mod auth;
+mod client;
 mod connection;
 mod deadline;
 mod door;
+mod facts;
 mod front;
 mod gate;
 mod get;
@@ -44,6 +46,7 @@ pub use put::fuzzing;
 
 pub use address::Address;
 pub use auth::{NewToken, Right, token_line};
+pub use client::{AnyDoor, FarClient, FarOptions, FarTls, connect};
 pub use limits::Limits;
 pub use options::{FlightOptions, TlsOptions};
 pub use server::{FlightListener, FlightServer};

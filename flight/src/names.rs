@@ -22,12 +22,15 @@ pub(crate) struct TicketBody {
     /// The most that the body of a message may take, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) max_message_bytes: Option<u64>,
+    /// How long to wait for the object, in milliseconds; not at all when nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) timeout_ms: Option<u64>,
 }
 
 impl TicketBody {
     /// A ticket that asks for nothing but the object.
     pub(crate) fn of(name: &Name) -> Self {
-        Self { name: name.to_string(), max_message_bytes: None }
+        Self { name: to_text(name), max_message_bytes: None, timeout_ms: None }
     }
 }
 
@@ -42,8 +45,8 @@ enum Command {
 pub(crate) fn wanted(descriptor: &FlightDescriptor) -> Result<TicketBody, Status> {
     match (descriptor.r#type(), descriptor.path.as_slice()) {
         (DescriptorType::Path, [name]) => {
-            of_text(name)?;
-            Ok(TicketBody { name: name.clone(), max_message_bytes: None })
+            let name = of_text(name)?;
+            Ok(TicketBody::of(&name))
         }
         (DescriptorType::Path, parts) => Err(Status::invalid_argument(format!(
             "a path of {} parts names no object: give one part, the object's name",
@@ -67,7 +70,7 @@ pub(crate) fn wanted(descriptor: &FlightDescriptor) -> Result<TicketBody, Status
 
 /// The descriptor of an object.
 pub(crate) fn descriptor(name: &Name) -> FlightDescriptor {
-    FlightDescriptor::new_path(vec![name.to_string()])
+    FlightDescriptor::new_path(vec![to_text(name)])
 }
 
 /// A ticket that says so.
@@ -83,16 +86,27 @@ pub(crate) fn of_ticket(ticket: &Ticket) -> Result<TicketBody, Status> {
     }
 }
 
+/// The text that stands for a name: the name itself where it is printable and means nothing else.
+pub(crate) fn to_text(name: &Name) -> String {
+    let text = name.to_string();
+    match hexadecimal(&text) {
+        Some(other) if other != *name => {
+            name.as_bytes().iter().fold("0x".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+        }
+        _ => text,
+    }
+}
+
 /// The name that a text stands for.
 pub(crate) fn of_text(text: &str) -> Result<Name, Status> {
-    match unprintable(text) {
+    match hexadecimal(text).filter(|name| to_text(name) == text) {
         Some(name) => Ok(name),
         None => name(text.as_bytes()),
     }
 }
 
-/// The name that is written as this `0x…`, if there is one.
-fn unprintable(text: &str) -> Option<Name> {
+/// The name whose bytes `0x…` lists.
+fn hexadecimal(text: &str) -> Option<Name> {
     let digits = text.strip_prefix("0x")?;
     if !digits.is_ascii() || digits.len() % 2 != 0 {
         return None;
@@ -100,7 +114,7 @@ fn unprintable(text: &str) -> Option<Name> {
     let pairs = (0..digits.len()).step_by(2).map(|at| &digits[at..at + 2]);
     let bytes: Vec<u8> =
         pairs.map(|pair| u8::from_str_radix(pair, 16).ok()).collect::<Option<_>>()?;
-    Name::new(bytes).ok().filter(|name| name.to_string() == text)
+    Name::new(bytes).ok()
 }
 
 fn name(bytes: &[u8]) -> Result<Name, Status> {
@@ -116,7 +130,7 @@ mod tests {
         for bytes in [&b"trades"[..], b"a b", "é".as_bytes(), &[0, 255], b"\n", b"0x", b"0xzz"] {
             let name = Name::new(bytes).unwrap();
 
-            assert_eq!(of_text(&name.to_string()).unwrap(), name);
+            assert_eq!(of_text(&to_text(&name)).unwrap(), name);
             assert_eq!(of_ticket(&ticket(&TicketBody::of(&name))).unwrap(), TicketBody::of(&name));
             let of_path = wanted(&descriptor(&name)).unwrap();
             assert_eq!(of_text(&of_path.name).unwrap(), name);

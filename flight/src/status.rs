@@ -49,6 +49,19 @@ pub(crate) fn of(error: &Error) -> Status {
     status
 }
 
+/// The store's error that a status tells of.
+pub(crate) fn to_error(status: &Status) -> Error {
+    let said = status.metadata().get(KIND_HEADER).and_then(|kind| kind.to_str().ok());
+    let known = Kind::ALL.iter().find(|(.., name)| said == Some(*name)).map(|(kind, ..)| *kind);
+    let kind = known.unwrap_or_else(|| kind_of(status.code()));
+    Error::new(kind, status.message().to_owned())
+}
+
+/// Whether a store has said it, and not what lies between.
+pub(crate) fn is_told(status: &Status) -> bool {
+    status.metadata().contains_key(KIND_HEADER)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +71,15 @@ mod tests {
         for (kind, ..) in Kind::ALL {
             assert_eq!(kind_of(code_of(kind)), kind);
         }
+    }
+
+    #[test]
+    fn every_error_comes_back_from_its_status() {
+        for (kind, ..) in Kind::ALL {
+            let error = Error::new(kind, "what was wrong");
+            assert_eq!(to_error(&of(&error)), error);
+            assert!(is_told(&of(&error)));
+        }
+        assert!(!is_told(&Status::unavailable("nobody there")));
     }
 }

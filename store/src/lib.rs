@@ -56,7 +56,7 @@ pub use client::{
 pub use error::{Error, Kind, Result};
 pub use object::{Event, EventKind, Holder, Info, Name, ObjectKind, Peer, PutOptions, State};
 pub use server::{ServeOptions, Server, serve, serve_beside};
-pub use store::Store;
+pub use store::{Store, Writer};
 
 /// The README's programs, run as tests.
 #[doc = include_str!("../../README.md")]

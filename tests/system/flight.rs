@@ -16,7 +16,7 @@ use tonic::Request;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 
 /// A store with a Flight endpoint, as a process. Killed on drop.
-struct Store {
+pub(crate) struct Store {
     folder: TempDir,
     child: Child,
     /// What it said until it served.
@@ -32,7 +32,7 @@ fn serve(folder: &Path, arguments: &[&str]) -> Command {
 }
 
 impl Store {
-    fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = serve(folder.path(), arguments);
         Self::of(folder, &mut command)
@@ -66,7 +66,7 @@ impl Store {
     }
 
     /// The addresses that it says it has.
-    fn urls(&self) -> Vec<String> {
+    pub(crate) fn urls(&self) -> Vec<String> {
         let lines = self.said.iter();
         lines
             .filter_map(|line| line.strip_prefix("sheaf: Arrow Flight at "))

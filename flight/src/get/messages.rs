@@ -4,6 +4,7 @@
 //! buffers are slices of the mapping all the same.
 
 use arrow_buffer::Buffer;
+use arrow_flight::FlightData;
 use bytes::Bytes;
 use sheaf_ipc::{Cutter, File, MessageKind, Piece};
 use sheaf_store::{Object, ObjectKind};
@@ -42,6 +43,17 @@ impl Outgoing {
         let before = frame::before_body(&header, &app_metadata, len);
         std::iter::once(before).chain(body.into_iter().flat_map(|body| body.parts))
     }
+
+    /// The message for tonic's own encoder, which copies it.
+    pub(crate) fn into_data(self) -> FlightData {
+        let Self { header, app_metadata, body } = self;
+        let mut parts = body.map(|body| body.parts).unwrap_or_default();
+        let data_body = match parts.len() {
+            1 => parts.remove(0),
+            _ => parts.concat().into(),
+        };
+        FlightData { flight_descriptor: None, data_header: header, app_metadata, data_body }
+    }
 }
 
 /// The messages of an object, made when their turn comes.
@@ -56,7 +68,11 @@ impl Messages {
             return Ok(Self::Opaque(Opaque::new(object, options)));
         }
         let table = object.table().map_err(|error| status::of(&error))?;
-        Ok(Self::Table(Box::new(Table::new(table.file().clone(), options))))
+        Ok(Self::of_file(table.file().clone(), options))
+    }
+
+    pub(super) fn of_file(file: File, options: Options) -> Self {
+        Self::Table(Box::new(Table::new(file, options)))
     }
 
     /// The next message; none at the end.

@@ -17,11 +17,14 @@ mod opaque;
 mod options;
 mod stream;
 
+use std::time::Duration;
+
 use arrow_flight::Ticket;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use prost::Message;
-use sheaf_store::Object;
+use sheaf_ipc::File;
+use sheaf_store::{Client, Object};
 use tonic::Status;
 use tonic::body::Body;
 
@@ -31,12 +34,14 @@ pub(crate) use self::opaque::{
 };
 
 pub(crate) use self::messages::Outgoing;
+pub(crate) use self::opaque::schema as opaque_schema;
+pub(crate) use self::options::Options;
 
 use self::messages::Messages;
-use self::options::Options;
 use self::stream::Stream;
 use crate::door::Door;
-use crate::names;
+use crate::facts;
+use crate::names::{self, TicketBody};
 use crate::sendfile::Mapped;
 
 /// The most that a request may take, in bytes: a ticket is a name and a few options.
@@ -59,26 +64,37 @@ impl Get {
 
     /// The answer to a request: a stream, or the error.
     pub(crate) async fn answer(&self, request: http::Request<Body>) -> http::Response<Body> {
-        match self.stream(request).await {
-            Ok(stream) => {
-                let mut response = http::Response::new(Body::new(stream));
-                let kind = http::HeaderValue::from_static("application/grpc");
-                response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
-                response
-            }
-            Err(status) => status.into_http(),
-        }
+        self.stream(request).await.unwrap_or_else(Status::into_http)
     }
 
-    async fn stream(&self, request: http::Request<Body>) -> Result<Stream, Status> {
+    async fn stream(&self, request: http::Request<Body>) -> Result<http::Response<Body>, Status> {
         let (parts, body) = request.into_parts();
         let ticket: Ticket = unary(body).await?;
         let wanted = names::of_ticket(&ticket)?;
         let options = Options::new(&wanted, &parts.headers)?;
-        let name = names::of_text(&wanted.name)?;
-        let object = self.door.ask(move |client| client.get(&name)).await?;
+        let object = self.object(&wanted).await?;
         let sending = self.mapped.register(&object);
-        Ok(Stream::new(Messages::new(&object, options)?, sending))
+        let stream = Stream::new(Messages::new(&object, options)?, sending);
+        let mut response = http::Response::new(Body::new(stream));
+        let kind = http::HeaderValue::from_static("application/grpc");
+        response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+        if facts::are_asked_for(&parts.headers) {
+            facts::put(response.headers_mut(), object.info());
+        }
+        Ok(response)
+    }
+
+    /// The object that a ticket asks for: at once, or when it comes.
+    async fn object(&self, wanted: &TicketBody) -> Result<Object, Status> {
+        let name = names::of_text(&wanted.name)?;
+        match wanted.timeout_ms {
+            None | Some(0) => self.door.ask(move |client| client.get(&name)).await,
+            Some(limit) => {
+                let limit = Duration::from_millis(limit);
+                let get = move |client: &Client, slice| client.get_timeout(&name, slice);
+                self.door.wait_up_to(limit, get).await
+            }
+        }
     }
 }
 
@@ -86,8 +102,16 @@ impl Get {
 pub(crate) fn messages(
     object: &Object,
 ) -> Result<impl Iterator<Item = Result<Outgoing, Status>> + Send + use<>, Status> {
-    let mut messages = Messages::new(object, Options::default())?;
-    Ok(std::iter::from_fn(move || messages.next().transpose()))
+    Messages::new(object, Options::default()).map(all)
+}
+
+/// The messages of a table that is in no store, each batch whole.
+pub(crate) fn table_messages(file: File) -> impl Iterator<Item = Result<Outgoing, Status>> {
+    all(Messages::of_file(file, Options::LARGEST))
+}
+
+fn all(mut messages: Messages) -> impl Iterator<Item = Result<Outgoing, Status>> + Send {
+    std::iter::from_fn(move || messages.next().transpose())
 }
 
 /// The one message of a request.

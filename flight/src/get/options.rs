@@ -32,6 +32,9 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Messages as large as gRPC carries them.
+    pub(crate) const LARGEST: Self = Self { message_bytes: MOST_MESSAGE_BYTES };
+
     /// What the ticket and the headers ask for.
     ///
     /// # Errors

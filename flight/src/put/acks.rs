@@ -50,9 +50,8 @@ impl Acks {
         self.push(Frame::data(bytes.freeze()), AROUND + app_metadata.len()).await
     }
 
-    /// Ends the answer.
-    pub(super) async fn end(&self, status: &Status) {
-        let mut trailers = HeaderMap::new();
+    /// Ends the answer, with trailers beside the status.
+    pub(super) async fn end(&self, status: &Status, mut trailers: HeaderMap) {
         if status.add_header(&mut trailers).is_err() {
             trailers.insert("grpc-status", http::HeaderValue::from_static("13"));
         }

@@ -14,14 +14,17 @@ mod upload;
 
 use std::time::Duration;
 
+use http::HeaderMap;
 use tonic::body::Body;
 
 #[cfg(fuzzing)]
 pub use self::parser::fuzzing;
 
 use self::acks::Acks;
+pub(crate) use self::options::command;
 pub(crate) use self::upload::Upload;
 use crate::door::Door;
+use crate::facts;
 
 /// Answers `DoPut`. Cheap to clone.
 #[derive(Clone)]
@@ -39,14 +42,21 @@ impl Put {
     pub(crate) fn answer(&self, request: http::Request<Body>) -> http::Response<Body> {
         let (parts, body) = request.into_parts();
         let Self { door, idle } = self.clone();
+        let tells = facts::are_asked_for(&parts.headers);
         let answer = Acks::answer(|acks| {
             let upload = Upload::new(door, parts.headers, Some(acks.clone()));
             tokio::spawn(async move {
+                let mut trailers = HeaderMap::new();
                 let status = match upload.run(body, idle).await {
-                    Ok(_) => tonic::Status::ok(""),
+                    Ok(info) => {
+                        if tells {
+                            facts::put(&mut trailers, &info);
+                        }
+                        tonic::Status::ok("")
+                    }
                     Err(status) => status,
                 };
-                acks.end(&status).await;
+                acks.end(&status, trailers).await;
             })
         });
         let mut response = http::Response::new(Body::new(answer));

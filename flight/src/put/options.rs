@@ -9,7 +9,7 @@ use arrow_flight::flight_descriptor::DescriptorType;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use http::HeaderMap;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sheaf_store::{Name, PutOptions};
 use tonic::Status;
 
@@ -22,16 +22,16 @@ const WAIT_MS: &str = "sheaf-wait-ms";
 const METADATA: &str = "sheaf-metadata-bin";
 
 /// What a descriptor of type CMD says.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Command {
     Put(PutBody),
 }
 
 /// An upload, in JSON.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct PutBody {
+struct PutBody {
     /// The object's name.
     name: String,
     /// Takes the name from the object that has it.
@@ -44,8 +44,11 @@ pub(crate) struct PutBody {
     #[serde(default)]
     wait_ms: u64,
     /// User metadata, as text.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     metadata: String,
+    /// User metadata that is no text, in base64.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    metadata_base64: String,
 }
 
 /// An upload's target.
@@ -57,15 +60,38 @@ pub(crate) struct Target {
 
 impl PutBody {
     /// The target that the JSON names.
-    pub(crate) fn target(self) -> Result<Target, Status> {
+    fn target(self) -> Result<Target, Status> {
+        let metadata = match (self.metadata.is_empty(), self.metadata_base64.is_empty()) {
+            (_, true) => self.metadata.into_bytes(),
+            (true, false) => STANDARD
+                .decode(&self.metadata_base64)
+                .map_err(|_| Status::invalid_argument("metadata_base64 is not base64"))?,
+            (false, false) => {
+                let message = "give metadata as text or as metadata_base64, not both";
+                return Err(Status::invalid_argument(message));
+            }
+        };
         let options = PutOptions {
             replace: self.replace,
             droppable: self.droppable,
-            metadata: self.metadata.into_bytes(),
+            metadata,
             wait: Duration::from_millis(self.wait_ms),
         };
         Ok(Target { name: names::of_text(&self.name)?, options })
     }
+}
+
+/// The descriptor that says how an object is put.
+pub(crate) fn command(name: &Name, options: &PutOptions) -> FlightDescriptor {
+    let body = PutBody {
+        name: names::to_text(name),
+        replace: options.replace,
+        droppable: options.droppable,
+        wait_ms: u64::try_from(options.wait.as_millis()).unwrap_or(u64::MAX),
+        metadata: String::new(),
+        metadata_base64: STANDARD.encode(&options.metadata),
+    };
+    FlightDescriptor::new_cmd(serde_json::to_vec(&Command::Put(body)).unwrap_or_default())
 }
 
 impl Target {
@@ -144,13 +170,38 @@ mod tests {
     }
 
     #[test]
+    fn a_command_says_what_it_was_made_of() {
+        let options = PutOptions {
+            replace: true,
+            droppable: false,
+            metadata: vec![0xff, 0],
+            wait: Duration::from_millis(3),
+        };
+        let name = Name::new([0xfe]).unwrap();
+
+        let target = Target::new(&command(&name, &options), &HeaderMap::new()).unwrap();
+
+        assert_eq!(target.name, name);
+        let PutOptions { replace, droppable, metadata, wait } = target.options;
+        assert!(replace && !droppable);
+        assert_eq!((metadata, wait), (options.metadata, options.wait));
+    }
+
+    #[test]
     fn what_is_not_understood_is_refused() {
         let path = FlightDescriptor::new_path(vec!["t".into()]);
         for pair in [(REPLACE, "yes"), (WAIT_MS, "2s"), (METADATA, "§")] {
             let error = Target::new(&path, &headers(&[pair])).unwrap_err();
             assert_eq!(error.code(), tonic::Code::InvalidArgument, "{pair:?}");
         }
-        for command in ["", r#"{"put":{}}"#, r#"{"put":{"name":"t","replaec":true}}"#, "{}"] {
+        for command in [
+            "",
+            r#"{"put":{}}"#,
+            r#"{"put":{"name":"t","replaec":true}}"#,
+            "{}",
+            r#"{"put":{"name":"t","metadata":"a","metadata_base64":"YQ=="}}"#,
+            r#"{"put":{"name":"t","metadata_base64":"!"}}"#,
+        ] {
             let descriptor = FlightDescriptor::new_cmd(command);
             let error = Target::new(&descriptor, &HeaderMap::new()).unwrap_err();
             assert_eq!(error.code(), tonic::Code::InvalidArgument, "{command}");

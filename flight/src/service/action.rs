@@ -2,33 +2,24 @@
 //!
 //! Bodies and results are JSON, but for those that the specification of Flight defines.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arrow_flight::{
     Action, ActionType, CancelFlightInfoResult, CancelStatus, RenewFlightEndpointRequest,
 };
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use prost::Message;
 use serde::{Deserialize, Serialize};
-use sheaf_store::{Error, Info, Kind};
+use sheaf_store::Info;
 use tonic::Status;
 
 use super::Answers;
 use super::hint::Hint;
 use crate::auth::Right;
 use crate::door::Door;
+use crate::facts::Facts;
 use crate::names;
-
-/// How long a wait lasts before it is asked whether anybody still waits for it.
-const SLICE: Duration = Duration::from_millis(250);
-
-/// The longest wait that a client may ask for.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// Every action: its name, and what goes in and comes out.
 const ACTIONS: &[(&str, &str)] = &[
@@ -99,60 +90,6 @@ struct Size {
     bytes: u64,
 }
 
-/// What is known of an object, as JSON.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Facts {
-    pub(crate) name: String,
-    pub(crate) kind: String,
-    pub(crate) state: String,
-    pub(crate) bytes: u64,
-    pub(crate) charged_bytes: u64,
-    pub(crate) rows: u64,
-    pub(crate) batches: u64,
-    pub(crate) created_ms: u64,
-    pub(crate) sealed_ms: u64,
-    pub(crate) droppable: bool,
-    pub(crate) metadata: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) holders: Vec<Holding>,
-}
-
-/// One process that holds an object, as JSON.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Holding {
-    pid: u32,
-    uid: u32,
-    command: String,
-    holds: u64,
-    writer: bool,
-}
-
-impl Facts {
-    fn of(info: Info) -> Self {
-        let holders = info.holders.into_iter().map(|holder| Holding {
-            pid: holder.peer.pid,
-            uid: holder.peer.uid,
-            command: holder.peer.command,
-            holds: holder.holds,
-            writer: holder.writer,
-        });
-        Self {
-            name: info.name.to_string(),
-            kind: info.kind.to_string(),
-            state: info.state.to_string(),
-            bytes: info.bytes,
-            charged_bytes: info.charged_bytes,
-            rows: info.rows,
-            batches: info.batches,
-            created_ms: info.created_ms,
-            sealed_ms: info.sealed_ms,
-            droppable: info.droppable,
-            metadata: STANDARD.encode(&info.metadata[..]),
-            holders: holders.collect(),
-        }
-    }
-}
-
 /// Does an action.
 pub(super) async fn act(
     door: &Door,
@@ -171,18 +108,18 @@ pub(super) async fn act(
             door.ask(move |client| client.delete(&name)).await?;
             Bytes::from_static(b"{}")
         }
-        "wait" => to_json(&Facts::of(wait(door, json(&body)?).await?))?,
+        "wait" => to_json(&Facts::of(&wait(door, json(&body)?).await?))?,
         "info" => {
             let Named { name, holders, .. } = json(&body)?;
             let name = names::of_text(&name)?;
-            to_json(&Facts::of(door.ask(move |client| client.info(&name, holders)).await?))?
+            to_json(&Facts::of(&door.ask(move |client| client.info(&name, holders)).await?))?
         }
         "list" => {
             let Listing { prefix, holders } = json(&body)?;
             let found = door.ask(move |client| client.list(&prefix, holders)).await?;
             let told = found
                 .into_iter()
-                .map(|info| to_json(&Facts::of(info)).map(|body| arrow_flight::Result { body }));
+                .map(|info| to_json(&Facts::of(&info)).map(|body| arrow_flight::Result { body }));
             return Ok(futures_util::stream::iter(told.collect::<Vec<_>>()).boxed());
         }
         "stat" => stat(door).await?,
@@ -214,34 +151,10 @@ pub(super) async fn act(
     Ok(futures_util::stream::iter([Ok(result)]).boxed())
 }
 
-/// Waits in slices, so that nobody waits for long for a client that has left.
 async fn wait(door: &Door, named: Named) -> Result<Info, Status> {
-    struct Left(Arc<AtomicBool>);
-
-    impl Drop for Left {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
-
     let name = names::of_text(&named.name)?;
-    let limit = named.timeout_ms.map_or(LONGEST_WAIT, Duration::from_millis).min(LONGEST_WAIT);
-    let has_left = Arc::new(AtomicBool::new(false));
-    let _left = Left(has_left.clone());
-    door.wait(move |client| {
-        let start = Instant::now();
-        loop {
-            let left = limit.saturating_sub(start.elapsed());
-            match client.wait(&name, left.min(SLICE)) {
-                Err(error) if error.kind() == Kind::Timeout && left > SLICE => {}
-                outcome => return outcome,
-            }
-            if has_left.load(Ordering::Relaxed) {
-                return Err(Error::new(Kind::Interrupted, "the client has left"));
-            }
-        }
-    })
-    .await
+    let limit = named.timeout_ms.map_or(Duration::MAX, Duration::from_millis);
+    door.wait_up_to(limit, move |client, slice| client.wait(&name, slice)).await
 }
 
 async fn stat(door: &Door) -> Result<Bytes, Status> {

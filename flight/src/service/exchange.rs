@@ -5,7 +5,6 @@
 
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{FlightData, FlightDescriptor};
-use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use http::HeaderMap;
 use sheaf_store::Object;
@@ -37,7 +36,7 @@ pub(super) async fn exchange(
         return Ok(rest.try_filter_map(|data| async { Ok(answer(data)) }).boxed());
     }
     let object = store(door, headers, rest).await?;
-    let messages = get::messages(&object)?.map(|message| message.map(to_data));
+    let messages = get::messages(&object)?.map(|message| message.map(Outgoing::into_data));
     Ok(futures_util::stream::iter(messages).boxed())
 }
 
@@ -64,16 +63,4 @@ async fn store(
     }
     let info = upload.finish().await?;
     door.ask(move |client| client.get(&info.name)).await
-}
-
-/// A message for tonic's own encoder, which copies it: what passes here is no `DoGet`.
-fn to_data(message: Outgoing) -> FlightData {
-    let Outgoing { header, app_metadata, body } = message;
-    let body = body.map(|body| body.parts.concat()).unwrap_or_default();
-    FlightData {
-        flight_descriptor: None,
-        data_header: header,
-        app_metadata,
-        data_body: Bytes::from(body),
-    }
 }

@@ -110,8 +110,9 @@ impl Client {
         }
     }
 
-    /// Every object and draft whose name starts with `prefix`, in order of names; with who holds
-    /// them, and with retired objects that someone still holds, up to 1,000 of them, if asked.
+    /// Every object and draft whose name starts with `prefix`, in order of names, without user
+    /// metadata; with who holds them, and with retired objects that someone still holds, up to
+    /// 1,000 of them, if asked.
     ///
     /// # Errors
     /// [`Kind::Unavailable`] when the store is gone.

@@ -72,6 +72,22 @@ impl Object {
         Self::new(info, memory::aligned(bytes), None)
     }
 
+    /// An object in this process's own memory, as a client of the far door has it.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] when it is to be a table and the bytes are none: they are checked in full.
+    pub fn in_memory(info: Info, bytes: Buffer) -> Result<Self> {
+        let file = match info.kind {
+            ObjectKind::Table => Some(sheaf_ipc::File::open(bytes.clone())?),
+            ObjectKind::Bytes => None,
+        };
+        let object = Self::new(info, bytes, None);
+        if let Some(file) = file {
+            let _ = object.0.file.set(file);
+        }
+        Ok(object)
+    }
+
     /// What the store knew of it when it was got.
     #[must_use]
     pub fn info(&self) -> &Info {

@@ -20,6 +20,16 @@ pub struct Stat {
 }
 
 impl Stat {
+    /// These counters, of the store that is reached at `socket`.
+    #[must_use]
+    pub fn new(
+        counters: Vec<(String, u64)>,
+        (store_id, store_pid, version): (String, u32, String),
+        socket: String,
+    ) -> Self {
+        Self { counters, store_pid, version, store_id, socket }
+    }
+
     /// Every counter and gauge by name, in a fixed order. Sizes end in `_bytes`.
     pub fn fields(&self) -> impl Iterator<Item = (&str, u64)> {
         self.counters.iter().map(|(name, value)| (name.as_str(), *value))
@@ -43,12 +53,11 @@ impl Client {
             return Err(unexpected(&arrived.reply));
         };
         let welcome = &link.welcome;
-        Ok(Stat {
-            counters: counted.counters.into_iter().map(|c| (c.name, c.value)).collect(),
-            store_pid: welcome.pid,
-            version: welcome.program.clone(),
-            store_id: welcome.store.iter().map(|byte| format!("{byte:02x}")).collect(),
-            socket: self.socket().display().to_string(),
-        })
+        let id = welcome.store.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Stat::new(
+            counted.counters.into_iter().map(|c| (c.name, c.value)).collect(),
+            (id, welcome.pid, welcome.program.clone()),
+            self.socket().display().to_string(),
+        ))
     }
 }
