@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use clap::builder::styling::{AnsiColor, Styles};
-use sheaf_store::Client;
+use sheaf_flight::{AnyDoor, FarOptions, FarTls};
 use tracing_subscriber::EnvFilter;
 
 use crate::error::{Error, Result};
@@ -40,31 +40,71 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Options of every verb")]
 pub(crate) struct Global {
-    /// The store: unix:PATH or a plain path [default: unix:$XDG_RUNTIME_DIR/sheaf/store.sock].
+    /// The store: unix:PATH or a plain path, or by Flight grpc://HOST:PORT, grpc+tls://HOST:PORT or
+    /// grpc+unix:///PATH [default: unix:$XDG_RUNTIME_DIR/sheaf/store.sock].
     #[arg(long, global = true, env = "SHEAF_STORE", value_name = "URL", hide_env_values = true)]
     store: Option<String>,
+    #[command(flatten)]
+    far: Far,
     /// What to log on stderr: error, warn, info, debug, or a filter such as sheaf_store=trace.
     #[arg(long, global = true, env = "RUST_LOG", value_name = "FILTER", hide_env_values = true)]
     log: Option<String>,
 }
 
+/// What a store that is reached by Flight may ask for.
+#[derive(Debug, clap::Args)]
+struct Far {
+    /// By Flight: the token to show.
+    #[arg(long, global = true, env = "SHEAF_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// By Flight with TLS: the certificates to trust instead of the system's.
+    #[arg(long, global = true, env = "SHEAF_CA", value_name = "FILE", hide_env_values = true)]
+    ca: Option<PathBuf>,
+    /// By Flight with TLS: one's own certificate.
+    #[arg(long, global = true, requires = "client_key", value_name = "FILE")]
+    client_cert: Option<PathBuf>,
+    /// By Flight with TLS: its key.
+    #[arg(long, global = true, requires = "client_cert", value_name = "FILE")]
+    client_key: Option<PathBuf>,
+}
+
+impl Far {
+    fn options(&self) -> FarOptions {
+        let identity = self.client_cert.clone().zip(self.client_key.clone());
+        let tls = FarTls { ca: self.ca.clone(), identity, server_name: None };
+        FarOptions { token: self.token.clone(), tls, ..FarOptions::default() }
+    }
+}
+
 impl Global {
     /// The store's URL.
-    pub(crate) fn url(&self) -> Result<String> {
+    fn url(&self) -> Result<String> {
         match &self.store {
             Some(given) => normal_url(given),
             None => Ok(sheaf_store::default_url()),
         }
     }
 
-    /// The path of the store's socket.
-    pub(crate) fn socket(&self) -> Result<PathBuf> {
-        Ok(socket_of(&self.url()?).to_owned())
+    /// The URL of a store on this machine.
+    pub(crate) fn near_url(&self) -> Result<String> {
+        let url = self.url()?;
+        if is_far(&url) {
+            let message = format!("--store {url} leads through Flight; here give unix:PATH");
+            return Err(Error::usage(message));
+        }
+        Ok(url)
     }
 
-    /// A connection to the store.
-    pub(crate) fn connect(&self) -> Result<Client> {
-        Ok(sheaf_store::connect(&self.url()?)?)
+    /// The path of its socket.
+    pub(crate) fn socket(&self) -> Result<PathBuf> {
+        Ok(socket_of(&self.near_url()?).to_owned())
+    }
+
+    /// A connection to the store: mapped where it is on this machine.
+    pub(crate) fn connect(&self) -> Result<AnyDoor> {
+        let url = self.url()?;
+        let options = if is_far(&url) { self.far.options() } else { FarOptions::default() };
+        Ok(sheaf_flight::connect(&url, &options)?)
     }
 
     /// Sends what is logged to stderr.
@@ -86,21 +126,24 @@ pub(crate) fn socket_of(url: &str) -> &Path {
     Path::new(url.strip_prefix("unix:").unwrap_or(url))
 }
 
-/// `unix:PATH` of a URL (`unix:///path` too) or a plain path.
+fn is_far(url: &str) -> bool {
+    url.contains("://")
+}
+
+/// `unix:PATH` of a URL (`unix:///path` too) or a plain path; a URL of Flight as it is.
 fn normal_url(given: &str) -> Result<String> {
     let given = given.strip_prefix("unix://").unwrap_or(given);
     if let Some((scheme, _)) = given.split_once("://") {
-        return Err(Error::usage(match scheme {
-            "grpc" | "grpcs" | "grpc+tcp" | "grpc+tls" => format!(
-                "--store {given}: this version reaches stores of the same machine only; \
-                 give unix:PATH"
-            ),
-            _ => format!("--store {given}: {scheme} is no way to a store; give unix:PATH"),
-        }));
+        return match scheme {
+            "grpc" | "grpc+tcp" | "grpc+tls" | "grpcs" | "grpc+unix" => Ok(given.to_owned()),
+            _ => Err(Error::usage(format!(
+                "--store {given}: {scheme} is no way to a store; give unix:PATH or grpc://HOST:PORT"
+            ))),
+        };
     }
     let path = given.strip_prefix("unix:").unwrap_or(given);
     if path.is_empty() {
-        return Err(Error::usage("--store is empty; give unix:PATH"));
+        return Err(Error::usage("--store is empty; give unix:PATH or grpc://HOST:PORT"));
     }
     Ok(format!("unix:{path}"))
 }
@@ -124,11 +167,13 @@ mod tests {
     }
 
     #[test]
-    fn a_far_store_is_refused_as_misuse() {
-        let error = normal_url("grpc://host:8815").unwrap_err();
+    fn a_store_is_reached_by_flight_or_not_at_all() {
+        assert_eq!(normal_url("grpc+tls://host:8815").unwrap(), "grpc+tls://host:8815");
+
+        let error = normal_url("http://host:8815").unwrap_err();
 
         assert_eq!(error.status(), 2);
-        assert!(error.to_string().contains("unix:PATH"));
+        assert!(error.to_string().contains("grpc://HOST:PORT"));
         assert_eq!(normal_url("unix:").unwrap_err().status(), 2);
     }
 }

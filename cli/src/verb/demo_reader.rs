@@ -26,7 +26,7 @@ pub(crate) struct DemoReader {}
 impl DemoReader {
     pub(crate) fn run(&self, global: &Global, out: &mut Out) -> Result<()> {
         let start = Instant::now();
-        let client = global.connect()?;
+        let client = sheaf_store::connect(&global.near_url()?)?;
         let connect_time = start.elapsed();
 
         let start = Instant::now();

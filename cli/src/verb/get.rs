@@ -60,8 +60,8 @@ impl Get {
         };
         let client = global.connect()?;
         let object = match self.timeout {
-            Some(timeout) => client.get_timeout(&name, timeout)?,
-            None => client.get(&name)?,
+            Some(timeout) => client.get_timeout(name.as_bytes(), timeout)?,
+            None => client.get(name.as_bytes())?,
         };
         if object.info().kind == ObjectKind::Bytes {
             return self.bytes(&object, file, out);

@@ -7,7 +7,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sheaf_store::{Client, Info, Name, ObjectKind, PutOptions};
+use sheaf_flight::AnyDoor;
+use sheaf_store::{Info, Name, ObjectKind, PutOptions};
 
 use crate::args::Global;
 use crate::error::{Error, Result};
@@ -72,12 +73,12 @@ impl Put {
             wait: self.wait,
             ..PutOptions::default()
         };
-        let client = global.connect()?;
+        let door = global.connect()?;
         let info = if self.bytes {
-            put_bytes(&client, &name, &self.file, &options)?
+            put_bytes(&door, &name, &self.file, &options)?
         } else {
             let source = Source::open(&self.file, &self.read_options())?;
-            put_table(&client, &name, source, &options).map_err(|error| match error {
+            put_table(&door, &name, source, &options).map_err(|error| match error {
                 Error::Arrow(_) | Error::Parquet(_) => Error::of(&self.file)(error),
                 other => other,
             })?
@@ -110,13 +111,13 @@ pub(super) fn described(info: &Info) -> String {
 }
 
 fn put_table(
-    client: &Client,
+    door: &AnyDoor,
     name: &Name,
     mut source: Source,
     options: &PutOptions,
 ) -> Result<Info> {
     let progress = Progress::start(&format!("put {name}"), source.measure);
-    let mut writer = client.writer(name, &source.schema, options)?;
+    let mut writer = door.writer(name.as_bytes(), &source.schema, options)?;
     let mut rows = 0;
     while let Some(batch) = source.batches.next() {
         let batch = batch?;
@@ -127,7 +128,7 @@ fn put_table(
     Ok(writer.finish()?)
 }
 
-fn put_bytes(client: &Client, name: &Name, path: &Path, options: &PutOptions) -> Result<Info> {
+fn put_bytes(door: &AnyDoor, name: &Name, path: &Path, options: &PutOptions) -> Result<Info> {
     let of_file = |error: std::io::Error| Error::of(path)(error.into());
     let mut file = if path == Path::new("-") {
         File::open("/dev/stdin").map_err(of_file)?
@@ -138,15 +139,17 @@ fn put_bytes(client: &Client, name: &Name, path: &Path, options: &PutOptions) ->
     if facts.is_dir() {
         return Err(Error::of(path)(Error::failed("is a folder: put its files one by one")));
     }
-    // Only a regular file says beforehand how long it is; and nothing is quickest put at once.
-    if !facts.is_file() || facts.len() == 0 {
+    // Only a regular file says beforehand how long it is; nothing is quickest put at once; and only
+    // the near door has memory that can be read into.
+    let near = door.near().filter(|_| facts.is_file() && facts.len() > 0);
+    let Some(near) = near else {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(of_file)?;
-        return Ok(client.put_bytes(name, &bytes, options)?);
-    }
+        return Ok(door.put_bytes(name.as_bytes(), &bytes, options)?);
+    };
     const STEP_BYTES: usize = 8 << 20;
     let progress = Progress::start(&format!("put {name}"), Measure::Bytes(facts.len()));
-    let mut draft = client.create(name, facts.len(), options)?;
+    let mut draft = near.create(name, facts.len(), options)?;
     let mut done = 0;
     for step in draft.as_mut_slice().chunks_mut(STEP_BYTES) {
         file.read_exact(step).map_err(of_file)?;

@@ -29,7 +29,7 @@ impl Rm {
         let mut failed = false;
         for name in names {
             // One that is missing does not save the others.
-            if let Err(error) = client.delete(&name) {
+            if let Err(error) = client.delete(name.as_bytes()) {
                 Error::from(error).report();
                 failed = true;
             }

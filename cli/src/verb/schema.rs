@@ -30,7 +30,7 @@ pub(crate) struct Schema {
 
 impl Schema {
     pub(crate) fn run(&self, global: &Global, out: &mut Out) -> Result<()> {
-        let object = global.connect()?.get(self.name.get()?)?;
+        let object = global.connect()?.get(self.name.get()?.as_bytes())?;
         let table = object.table()?;
         let schema = table.schema();
         if self.json {

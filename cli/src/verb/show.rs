@@ -34,14 +34,14 @@ impl Show {
     pub(crate) fn run(&self, global: &Global, out: &mut Out) -> Result<()> {
         let name = self.name.get()?;
         let client = global.connect()?;
-        let info = client.info(&name, true)?;
+        let info = client.info(name.as_bytes(), true)?;
         if self.json {
             writeln!(out, "{:#}", json::object(&info, true))?;
             return Ok(());
         }
         writeln!(out, "{}", list(&["", ""], facts(&info)).trim_fmt())?;
         if info.kind == ObjectKind::Table && info.state == State::Sealed {
-            let object = client.get(&name)?;
+            let object = client.get(name.as_bytes())?;
             let columns = columns(&object.table()?)?;
             let titles = ["COLUMN", "TYPE", ">NULLS", ">BYTES"];
             writeln!(out, "\n{}", list(&titles, columns).trim_fmt())?;

@@ -30,7 +30,7 @@ impl Wait {
         let name = self.name.get()?;
         let client = global.connect()?;
         let start = Instant::now();
-        let info = client.wait(&name, self.timeout.unwrap_or(Duration::MAX))?;
+        let info = client.wait(name.as_bytes(), self.timeout.unwrap_or(Duration::MAX))?;
         let described = super::put::described(&info);
         writeln!(out, "{described} (waited {})", human_time(start.elapsed()))?;
         Ok(())

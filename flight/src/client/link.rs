@@ -15,7 +15,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 use super::options::FarOptions;
 use super::url::FarUrl;
@@ -170,13 +170,17 @@ impl Link {
         }
     }
 
-    /// What a status says, for a caller.
+    /// What a status says, for a caller. One with a cause was made on this side: the endpoint has
+    /// not answered.
     pub(super) fn error(&self, told: &Status) -> Error {
-        let error = status::to_error(told);
-        if error.kind() != Kind::Unavailable || status::is_told(told) {
-            return error;
-        }
-        let message = format!("no Flight endpoint answers at {}: {}", self.url, error.message());
+        let lost = match std::error::Error::source(told) {
+            Some(cause) => causes(cause),
+            None if told.code() == Code::Unavailable && !status::is_told(told) => {
+                told.message().to_owned()
+            }
+            None => return status::to_error(told),
+        };
+        let message = format!("no Flight endpoint answers at {}: {lost}", self.url);
         Error::new(Kind::Unavailable, message)
     }
 }

@@ -25,16 +25,16 @@ use crate::harness::{Endpoint, alone};
 use crate::put::stream_of;
 
 /// An endpoint with a token that may read and one that may write.
-struct Guarded {
-    endpoint: Endpoint,
-    reader: NewToken,
-    writer: NewToken,
+pub(crate) struct Guarded {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) reader: NewToken,
+    pub(crate) writer: NewToken,
     file: PathBuf,
     _folder: tempfile::TempDir,
 }
 
 impl Guarded {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tokens");
         let reader = NewToken::new("r", Right::Read).unwrap();

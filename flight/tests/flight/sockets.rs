@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{Criteria, FlightClient};
@@ -23,13 +23,13 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
 use crate::harness::Endpoint;
 
 /// An authority, in a folder with the certificates that it signed.
-struct Authority {
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: TempDir,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut parameters = CertificateParams::new(Vec::new()).unwrap();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap());
@@ -48,13 +48,27 @@ impl Authority {
     }
 
     /// What an endpoint of this authority is told.
-    fn server(&self, asks_clients: bool) -> TlsOptions {
+    pub(crate) fn server(&self, asks_clients: bool) -> TlsOptions {
         let path = |name: &str| self.folder.path().join(name);
         let (certificate, key) = self.sign("localhost", ExtendedKeyUsagePurpose::ServerAuth);
         fs::write(path("certificate"), certificate).unwrap();
         fs::write(path("key"), key).unwrap();
         let client_ca = asks_clients.then(|| path("ca"));
         TlsOptions { certificate: path("certificate"), key: path("key"), client_ca }
+    }
+
+    /// The file with the authority's own certificate.
+    pub(crate) fn ca(&self) -> PathBuf {
+        self.folder.path().join("ca")
+    }
+
+    /// The files of a client's certificate and its key.
+    pub(crate) fn client_files(&self) -> (PathBuf, PathBuf) {
+        let path = |name: &str| self.folder.path().join(name);
+        let (certificate, key) = self.sign("client", ExtendedKeyUsagePurpose::ClientAuth);
+        fs::write(path("client"), certificate).unwrap();
+        fs::write(path("client.key"), key).unwrap();
+        (path("client"), path("client.key"))
     }
 
     /// A client that trusts this authority, and shows a certificate if it has one.

@@ -41,7 +41,7 @@ impl Doctor {
     pub(crate) fn run(&self, global: &Global, out: &mut Out) -> Result<()> {
         let mut checks = kernel::checks();
         checks.extend(limits::checks(self.memory));
-        checks.extend(socket::checks(&global.url()?, self.memory));
+        checks.extend(socket::checks(&global.near_url()?, self.memory));
         let failed = checks.iter().filter(|check| check.state == State::Fail).count();
         if self.json {
             let list: Vec<_> = checks.iter().map(Check::json).collect();
