@@ -296,3 +296,70 @@ fn a_store_that_does_not_start_says_so_at_once() {
     assert!(said.contains("a store already serves"), "{said}");
     assert!(!said.contains("Arrow Flight at"), "it has none: {said}");
 }
+
+/// A verb on the store at `url`: what it printed, or what it complained of.
+fn verb(url: &str, arguments: &[&str]) -> Result<String, String> {
+    let mut command = Command::new(sheaf_bin());
+    command.args(arguments).args(["--store", url]).env_remove("SHEAF_STORE");
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+}
+
+#[test]
+fn every_verb_goes_through_either_door() {
+    let store = Store::start(&["--flight", "127.0.0.1:0"]);
+    let url = &store.urls()[0];
+    let csv = store.folder.path().join("t.csv");
+    fs::write(&csv, "a,b\n1,x\n2,y\n").unwrap();
+    let csv = csv.to_str().unwrap();
+    let socket = store.folder.path().join("store.sock");
+
+    for streams in [false, true] {
+        if streams {
+            // Where the near door is not found, everything is streamed.
+            fs::rename(&socket, store.folder.path().join("moved.sock")).unwrap();
+        }
+        verb(url, &["put", "t", csv]).unwrap();
+        verb(url, &["put", "--bytes", "raw", csv]).unwrap();
+        assert_eq!(verb(url, &["get", "t", "--format", "csv"]).unwrap(), "a,b\n1,x\n2,y\n");
+        assert_eq!(verb(url, &["get", "raw"]).unwrap(), "a,b\n1,x\n2,y\n");
+        assert!(verb(url, &["ls"]).unwrap().contains("raw   bytes"));
+        assert!(verb(url, &["show", "t"]).unwrap().contains("2 in 1 batch"));
+        assert!(verb(url, &["schema", "t"]).unwrap().contains("a: int64"));
+        assert!(verb(url, &["wait", "t", "--timeout", "10s"]).unwrap().contains("2 rows"));
+        let at = if streams { url } else { socket.to_str().unwrap() };
+        assert!(verb(url, &["stat"]).unwrap().contains(at));
+        assert!(verb(url, &["put", "t", csv]).unwrap_err().contains("--replace"));
+        verb(url, &["rm", "t", "raw"]).unwrap();
+        assert!(verb(url, &["get", "t"]).unwrap_err().contains("no object t"));
+    }
+}
+
+#[test]
+fn verbs_show_a_token_and_certificates() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    fs::write(path("crt"), certified.cert.pem()).unwrap();
+    fs::write(path("key"), certified.signing_key.serialize_pem()).unwrap();
+    let token = verb("unix:/none", &["token", "writer", "--write", "--file", &path("tokens")]);
+    let (token, crt) = (token.unwrap(), path("crt"));
+    let store = Store::start(&[
+        "--flight",
+        "localhost:0",
+        "--token-file",
+        &path("tokens"),
+        "--tls-cert",
+        &crt,
+        "--tls-key",
+        &path("key"),
+    ]);
+    let url = store.urls()[0].replace("127.0.0.1", "localhost");
+    fs::rename(store.folder.path().join("store.sock"), path("moved.sock")).unwrap();
+
+    assert_eq!(verb(&url, &["ls", "--ca", &crt, "--token", token.trim()]), Ok(String::new()));
+    assert!(verb(&url, &["ls", "--ca", &crt]).unwrap_err().contains("token"));
+    assert!(verb(&url, &["ls", "--token", token.trim()]).unwrap_err().contains("certificate"));
+    assert!(verb("unix:/none", &["doctor", "--store", &url]).is_err());
+}
