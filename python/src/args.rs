@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyMapping, PyString};
+use pyo3::types::{PyBytes, PyDict, PyMapping, PyString};
+use sheaf_flight::FarTls;
 use sheaf_store::{Name, PutOptions};
 
 use crate::buffer::Borrowed as Bytes;
@@ -50,6 +51,33 @@ pub(crate) fn name_repr(py: Python<'_>, name: &Name) -> PyResult<String> {
 /// So many of these, for people.
 pub(crate) fn count(n: u64, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// What encrypted connections go by: the path of the authority's certificate, or a dict of paths
+/// with `ca`, `cert` and `key`, and the `server_name` that the server's certificate must have.
+pub(crate) fn tls(given: &Bound<'_, PyAny>) -> PyResult<FarTls> {
+    let Ok(parts) = given.cast::<PyDict>() else {
+        return Ok(FarTls { ca: Some(given.extract()?), ..FarTls::default() });
+    };
+    let mut tls = FarTls::default();
+    let (mut certificate, mut key) = (None, None);
+    for (part, value) in parts {
+        match part.extract::<String>()?.as_str() {
+            "ca" => tls.ca = Some(value.extract()?),
+            "cert" => certificate = Some(value.extract()?),
+            "key" => key = Some(value.extract()?),
+            "server_name" => tls.server_name = Some(value.extract()?),
+            other => {
+                let message = format!("tls has no {other}: give ca, cert, key, server_name");
+                return Err(PyTypeError::new_err(message));
+            }
+        }
+    }
+    if certificate.is_some() != key.is_some() {
+        return Err(PyTypeError::new_err("tls has cert and key together, or neither"));
+    }
+    tls.identity = certificate.zip(key);
+    Ok(tls)
 }
 
 /// A time limit in seconds; `None` is none at all, `float("inf")` is for ever.

@@ -6,13 +6,14 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use sheaf_flight::AnyDoor;
 use sheaf_store::{Error, Kind, Object, PutOptions};
 
 use crate::args::{NameArg, limit};
 use crate::buffer::{self, Borrowed as Bytes, Shown};
 use crate::draft::DraftCore;
 use crate::errors::raise;
-use crate::store::{Store, names_of};
+use crate::store::{Store, names_of, slices};
 
 /// A store, as a `PlasmaClient` uses it.
 #[pyclass(name = "PlasmaCore", module = "sheaf._sheaf", frozen)]
@@ -50,7 +51,7 @@ impl PlasmaCore {
     ) -> PyResult<()> {
         let options = options(py, metadata, wait)?;
         let data = Bytes::of(data)?;
-        let put = |client: &sheaf_store::Client| client.put_bytes(name, data.as_slice(), &options);
+        let put = |store: &AnyDoor| store.put_bytes(name.as_ref(), data.as_slice(), &options);
         self.0.get().ask(py, put).map(|_| ())
     }
 
@@ -64,7 +65,7 @@ impl PlasmaCore {
     ) -> PyResult<Vec<Option<Viewed<'py>>>> {
         let names = names_of(names)?;
         let limit = limit(py, Some(timeout))?;
-        let objects = self.0.get().ask(py, |client| client.get_many(&names, limit))?;
+        let objects = self.0.get().ask(py, |client| client.get_many(&slices(&names), limit))?;
         objects.into_iter().map(|object| viewed(py, object)).collect()
     }
 }

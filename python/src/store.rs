@@ -7,6 +7,7 @@ use std::time::Duration;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use sheaf_flight::{AnyDoor, FarOptions, FarTls};
 use sheaf_store::{
     Client, ConnectOptions, Error, Kind, Name, Object, ObjectKind, PutOptions, State,
 };
@@ -22,7 +23,7 @@ use crate::watch::Watch;
 use crate::writer::Writer;
 use crate::{capsule, draft, interrupt, schema};
 
-/// A store on this machine; what `sheaf.connect` returns.
+/// A store, on this machine or reached by Flight; what `sheaf.connect` returns.
 ///
 /// Blocking, and safe to share between threads; in a forked child it connects anew. Whoever gets an
 /// object keeps it, whatever becomes of its name, this client or the store.
@@ -33,16 +34,16 @@ use crate::{capsule, draft, interrupt, schema};
 /// True
 #[pyclass(name = "Store", module = "sheaf", frozen, subclass, weakref)]
 pub(crate) struct Store {
-    client: Mutex<Option<Client>>,
+    door: Mutex<Option<AnyDoor>>,
     /// Ends the waits of the threads that are in a call when it is closed.
     closed: Arc<AtomicBool>,
     url: Arc<str>,
 }
 
 impl Store {
-    fn client(&self, py: Python<'_>) -> PyResult<Client> {
-        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        client.ok_or_else(|| self.is_closed(py))
+    fn door(&self, py: Python<'_>) -> PyResult<AnyDoor> {
+        let door = self.door.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        door.ok_or_else(|| self.is_closed(py))
     }
 
     fn is_closed(&self, py: Python<'_>) -> PyErr {
@@ -53,10 +54,10 @@ impl Store {
     pub(crate) fn ask<T: Send>(
         &self,
         py: Python<'_>,
-        ask: impl FnOnce(&Client) -> Result<T, Error> + Send,
+        ask: impl FnOnce(&AnyDoor) -> Result<T, Error> + Send,
     ) -> PyResult<T> {
-        let client = self.client(py)?;
-        let asked = py.detach(|| interrupt::until_closed(&self.closed, || ask(&client)));
+        let door = self.door(py)?;
+        let asked = py.detach(|| interrupt::until_closed(&self.closed, || ask(&door)));
         asked.map_err(|error| match error.kind() {
             Kind::Interrupted if self.closed.load(Ordering::Relaxed) => {
                 interrupt::take().unwrap_or_else(|| self.is_closed(py))
@@ -74,7 +75,7 @@ impl Store {
         options: &PutOptions,
     ) -> PyResult<DraftCore> {
         let name = Name::new(name).map_err(|error| raise(py, &error))?;
-        let made = self.ask(py, |client| client.create(&name, nbytes, options))?;
+        let made = self.ask(py, |door| near(door, "create")?.create(&name, nbytes, options))?;
         Ok(DraftCore::new(made, name))
     }
 
@@ -91,23 +92,28 @@ impl Store {
 #[pymethods]
 impl Store {
     #[new]
-    #[pyo3(signature = (url=None, *, timeout=0.2, command=None))]
+    #[pyo3(signature = (url=None, *, timeout=0.2, command=None, token=None, tls=None, near=true))]
     fn connect(
         py: Python<'_>,
         url: Option<String>,
         timeout: f64,
         command: Option<String>,
+        token: Option<String>,
+        tls: Option<&Bound<'_, PyAny>>,
+        near: bool,
     ) -> PyResult<Self> {
         let url = absolute(url.unwrap_or_else(sheaf_store::default_url));
-        let options = ConnectOptions {
+        let connect = ConnectOptions {
             timeout: limit(py, Some(timeout))?.min(Duration::from_secs(1 << 30)),
             command: command.unwrap_or_default(),
             interrupted: Some(interrupt::asked),
             ..ConnectOptions::default()
         };
-        let client = detached(py, || sheaf_store::connect_with(&url, &options))?;
-        let url = format!("unix:{}", client.socket().display()).into();
-        Ok(Self { client: Mutex::new(Some(client)), closed: Arc::default(), url })
+        let tls = tls.map_or_else(|| Ok(FarTls::default()), crate::args::tls)?;
+        let options = FarOptions { connect, token, tls, always_stream: !near };
+        let door = detached(py, || sheaf_flight::connect(&url, &options))?;
+        let url = door.url().into();
+        Ok(Self { door: Mutex::new(Some(door)), closed: Arc::default(), url })
     }
 
     /// The store's URL.
@@ -116,10 +122,10 @@ impl Store {
         &self.url
     }
 
-    /// The path of the store's socket.
+    /// The path of the store's socket; empty where the store is reached by Flight.
     #[getter]
     fn socket(&self) -> &str {
-        self.url.strip_prefix("unix:").unwrap_or(&self.url)
+        self.url.strip_prefix("unix:").unwrap_or_default()
     }
 
     /// Whether it was closed.
@@ -160,7 +166,7 @@ impl Store {
         self.ask(py, move |client| {
             let schema = batches.schema().clone();
             let batches: Vec<_> = batches.collect::<Result<_, _>>()?;
-            client.put(name, &schema, &batches, &options)
+            client.put(name.as_ref(), &schema, &batches, &options)
         })
         .map(Info::new)
     }
@@ -187,7 +193,7 @@ impl Store {
     ) -> PyResult<Info> {
         let options = options(py, replace, droppable, wait, metadata)?;
         let data = Bytes::of(data)?;
-        let put = self.ask(py, |client| client.put_bytes(name, data.as_slice(), &options));
+        let put = self.ask(py, |client| client.put_bytes(name.as_ref(), data.as_slice(), &options));
         put.map(Info::new)
     }
 
@@ -224,7 +230,8 @@ impl Store {
         let options = options(py, replace, droppable, wait, metadata)?;
         let schema = schema::of(schema)?;
         let printed = printed(py, &name)?;
-        let table = self.ask(py, |client| client.build(name, &schema, rows, &options))?;
+        let table =
+            self.ask(py, |door| near(door, "build")?.build(name, &schema, rows, &options))?;
         Ok(Builder::new(table, printed, rows))
     }
 
@@ -253,8 +260,8 @@ impl Store {
         let options = options(py, replace, droppable, wait, metadata)?;
         let schema = schema::of(schema)?;
         let printed = printed(py, &name)?;
-        let writer = self.ask(py, |client| client.writer(name, &schema, &options))?;
-        Ok(Writer::new(writer, printed))
+        let writer = self.ask(py, |client| client.writer(name.as_ref(), &schema, &options))?;
+        Ok(Writer::new(writer, printed, schema))
     }
 
     /// Opaque bytes of this size, to be written in place and sealed.
@@ -296,7 +303,7 @@ impl Store {
     #[pyo3(signature = (name, timeout=None))]
     fn get(&self, py: Python<'_>, name: NameArg, timeout: Option<f64>) -> PyResult<Table> {
         let limit = limit(py, timeout)?;
-        self.ask(py, |client| self.table(&client.get_timeout(name, limit)?))
+        self.ask(py, |client| self.table(&client.get_timeout(name.as_ref(), limit)?))
     }
 
     /// Several tables, waiting for all of them up to `timeout` seconds; raises as `get` does for
@@ -317,7 +324,7 @@ impl Store {
         let names = names_of(names)?;
         let limit = limit(py, timeout)?;
         self.ask(py, |client| {
-            let objects = client.get_many(&names, limit)?;
+            let objects = client.get_many(&slices(&names), limit)?;
             objects.into_iter().map(|object| self.table(&object?)).collect()
         })
     }
@@ -337,7 +344,7 @@ impl Store {
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let limit = limit(py, timeout)?;
-        let object = self.ask(py, |client| client.get_timeout(name, limit))?;
+        let object = self.ask(py, |client| client.get_timeout(name.as_ref(), limit))?;
         buffer::memoryview(py, Shown::object(object))
     }
 
@@ -349,7 +356,7 @@ impl Store {
     /// Info('later': sealed bytes, 5 B)
     fn wait(&self, py: Python<'_>, name: NameArg, timeout: f64) -> PyResult<Info> {
         let limit = limit(py, Some(timeout))?;
-        self.ask(py, |client| client.wait(name, limit)).map(Info::new)
+        self.ask(py, |client| client.wait(name.as_ref(), limit)).map(Info::new)
     }
 
     /// What the store knows of the object or draft of this name; with `holders`, which processes
@@ -360,7 +367,7 @@ impl Store {
     /// []
     #[pyo3(signature = (name, *, holders=false))]
     fn info(&self, py: Python<'_>, name: NameArg, holders: bool) -> PyResult<Info> {
-        self.ask(py, |client| client.info(name, holders)).map(Info::new)
+        self.ask(py, |client| client.info(name.as_ref(), holders)).map(Info::new)
     }
 
     /// Every object and draft whose name starts with `prefix`, in order of names; with `holders`
@@ -373,7 +380,7 @@ impl Store {
     #[pyo3(signature = (prefix=None, *, holders=false))]
     fn list(&self, py: Python<'_>, prefix: Option<NameArg>, holders: bool) -> PyResult<Vec<Info>> {
         let prefix = prefix.map_or_else(Vec::new, |prefix| prefix.as_ref().to_vec());
-        let infos = self.ask(py, |client| client.list(prefix, holders))?;
+        let infos = self.ask(py, |client| client.list(&prefix, holders))?;
         Ok(infos.into_iter().map(Info::new).collect())
     }
 
@@ -384,7 +391,7 @@ impl Store {
     /// >>> "note" in store
     /// False
     fn delete(&self, py: Python<'_>, name: NameArg) -> PyResult<()> {
-        self.ask(py, |client| client.delete(name))
+        self.ask(py, |client| client.delete(name.as_ref()))
     }
 
     /// Drops droppable objects that nobody holds, least recently used first, until they amount to
@@ -409,7 +416,7 @@ impl Store {
     fn watch(&self, py: Python<'_>, prefix: Option<NameArg>, replay: bool) -> PyResult<Watch> {
         let prefix = prefix.map_or_else(Vec::new, |prefix| prefix.as_ref().to_vec());
         let printed = String::from_utf8_lossy(&prefix).into_owned();
-        let watch = self.ask(py, |client| client.watch(prefix, replay))?;
+        let watch = self.ask(py, |door| near(door, "watch")?.watch(prefix, replay))?;
         Ok(Watch::new(watch, printed))
     }
 
@@ -420,7 +427,7 @@ impl Store {
     /// >>> stat["names"], stat["budget_bytes"] <= 64 << 20, stat["store_pid"] == store.pid
     /// (1, True, True)
     fn stat<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let stat = self.ask(py, Client::stat)?;
+        let stat = self.ask(py, |client| client.stat())?;
         let told = PyDict::new(py);
         for (name, value) in stat.fields() {
             told.set_item(name, value)?;
@@ -448,7 +455,7 @@ impl Store {
 
     /// Whether there is a sealed object of this name.
     fn __contains__(&self, py: Python<'_>, name: NameArg) -> PyResult<bool> {
-        self.ask(py, |client| match client.info(name, false) {
+        self.ask(py, |client| match client.info(name.as_ref(), false) {
             Ok(info) => Ok(info.state == State::Sealed),
             Err(error) if error.kind() == Kind::NotFound => Ok(false),
             Err(error) => Err(error),
@@ -464,8 +471,8 @@ impl Store {
     /// True
     fn close(&self, py: Python<'_>) {
         self.closed.store(true, Ordering::Relaxed);
-        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner).take();
-        py.detach(|| drop(client));
+        let door = self.door.lock().unwrap_or_else(PoisonError::into_inner).take();
+        py.detach(|| drop(door));
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
@@ -488,6 +495,17 @@ impl Store {
     }
 }
 
+/// The near door, for what only shared memory can do.
+fn near<'a>(door: &'a AnyDoor, what: &str) -> Result<&'a Client, Error> {
+    door.near().ok_or_else(|| {
+        let url = door.url();
+        invalid(format!(
+            "{what} needs a store on this machine, and {url} is reached by Flight: put, or write \
+             batch by batch with writer"
+        ))
+    })
+}
+
 /// A URL that means the same in every folder.
 fn absolute(url: String) -> String {
     let path = url.strip_prefix("unix://").or_else(|| url.strip_prefix("unix:")).unwrap_or(&url);
@@ -503,6 +521,11 @@ fn absolute(url: String) -> String {
 fn printed(py: Python<'_>, name: &NameArg) -> PyResult<String> {
     let name = sheaf_store::Name::new(name).map_err(|error| raise(py, &error))?;
     name_repr(py, &name)
+}
+
+/// Their bytes.
+pub(crate) fn slices(names: &[NameArg]) -> Vec<&[u8]> {
+    names.iter().map(AsRef::as_ref).collect()
 }
 
 /// Names from any iterable but a string, which is one name and surely a slip.

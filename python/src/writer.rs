@@ -2,7 +2,7 @@
 
 use arrow_schema::SchemaRef;
 use pyo3::prelude::*;
-use sheaf_store::{Error, TableWriter};
+use sheaf_store::Error;
 
 use crate::capsule;
 use crate::errors::{detached, raise};
@@ -23,14 +23,17 @@ use crate::slot::Slot;
 /// [0, 1, 10, 11]
 #[pyclass(name = "Writer", module = "sheaf", frozen)]
 pub(crate) struct Writer {
-    writer: Slot<TableWriter>,
+    writer: Slot<Box<dyn sheaf_store::Writer>>,
     name: String,
     schema: SchemaRef,
 }
 
 impl Writer {
-    pub(crate) fn new(writer: TableWriter, name: String) -> Self {
-        let schema = writer.schema().clone();
+    pub(crate) fn new(
+        writer: Box<dyn sheaf_store::Writer>,
+        name: String,
+        schema: SchemaRef,
+    ) -> Self {
         Self { writer: Slot::new(writer), name, schema }
     }
 
@@ -93,7 +96,7 @@ impl Writer {
     /// The bytes written so far.
     #[getter]
     fn nbytes(&self) -> u64 {
-        self.writer.look(TableWriter::nbytes).unwrap_or(0)
+        self.writer.look(|writer| writer.nbytes()).unwrap_or(0)
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {

@@ -49,7 +49,7 @@ def test_nobody_listens():
     with pytest.raises(sheaf.Unavailable, match="no store at unix:/nowhere"):
         sheaf.connect("/nowhere/store.sock", timeout=0)
     with pytest.raises(sheaf.Invalid, match="grpc"):
-        sheaf.connect("grpc://host:1")
+        sheaf.connect("http://host:1")
 
 
 def test_a_store_that_dies_is_unavailable_and_what_was_got_stays(store):

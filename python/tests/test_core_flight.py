@@ -28,3 +28,42 @@ def test_an_address_that_is_taken_is_an_error() -> None:
         taken = store.flight_urls[0].removeprefix("grpc://")
         with pytest.raises(sheaf.Unavailable, match=taken):
             sheaf.serve(memory="64MiB", flight=taken)
+
+
+def test_a_store_of_this_machine_is_mapped_whatever_its_url() -> None:
+    with sheaf.serve(memory="64MiB", flight="127.0.0.1:0") as served:
+        served.put("t", pa.table({"k": range(100_000)}))
+        [url] = served.flight_urls
+
+        with sheaf.connect(url) as mapped, sheaf.connect(url, near=False) as streamed:
+            assert mapped.url == served.url and mapped.socket == served.socket
+            assert streamed.url == url and streamed.socket == ""
+            assert streamed.get("t").to_arrow().equals(mapped.get("t").to_arrow())
+
+
+def test_what_only_shared_memory_can_do_is_refused_with_the_way_out() -> None:
+    with sheaf.serve(memory="64MiB", flight="127.0.0.1:0") as served:
+        with sheaf.connect(served.flight_urls[0], near=False) as far:
+            for call in (
+                lambda: far.create("raw", 5),
+                lambda: far.build("t", {"k": "int64"}, rows=1),
+                far.watch,
+            ):
+                with pytest.raises(sheaf.Invalid, match="needs a store on this machine"):
+                    call()
+
+
+def test_a_token_and_certificates_are_shown() -> None:
+    with sheaf.serve(memory="64MiB", flight="127.0.0.1:0") as served:
+        [url] = served.flight_urls
+        for tls in ({"cert": "a"}, {"pem": "a"}):
+            with pytest.raises(TypeError, match="tls has"):
+                sheaf.connect(url, tls=tls)
+        with pytest.raises(sheaf.Invalid, match="not encrypted"):
+            sheaf.connect(url, tls="/tmp/ca.pem")
+        with pytest.raises(sheaf.Invalid, match="/nowhere/ca.pem"):
+            sheaf.connect("grpc+tls://localhost:1", tls={"ca": "/nowhere/ca.pem"})
+        # One that nobody asks for does no harm.
+        sheaf.connect(url, token="secret", near=False).close()
+    with pytest.raises(sheaf.Unavailable, match=url):
+        sheaf.connect(url, timeout=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,24 @@ import pytest
 import sheaf
 
 TRADES = pa.table({"k": np.arange(1000), "v": np.arange(1000) / 2, "s": [str(i) for i in range(1000)]})
+
+
+@pytest.fixture(params=["near", "far"])
+def store(request: pytest.FixtureRequest) -> Iterator[sheaf.Store]:
+    """The same store by either door: both keep the same promises."""
+    with sheaf.serve(memory="256MiB", flight="127.0.0.1:0") as served:
+        if request.param == "near":
+            yield served
+            return
+        with sheaf.connect(served.flight_urls[0], near=False) as far:
+            yield far
+
+
+@pytest.fixture
+def near() -> Iterator[sheaf.Served]:
+    """A store by its near door, for what only shared memory can do."""
+    with sheaf.serve(memory="256MiB") as served:
+        yield served
 
 
 def test_a_table_comes_back_as_it_was_put(store):
@@ -105,22 +124,22 @@ def test_list_info_contains_and_delete_agree(store):
     assert "pre/b" not in store
 
 
-def test_a_draft_is_not_in_the_store_yet(store):
-    draft = store.create("raw", 10)
+def test_a_draft_is_not_in_the_store_yet(near):
+    draft = near.create("raw", 10)
 
-    assert "raw" not in store
-    assert store.info("raw").state == "draft"
-    holders = store.info("raw", holders=True).holders
+    assert "raw" not in near
+    assert near.info("raw").state == "draft"
+    holders = near.info("raw", holders=True).holders
     assert [holder.writer for holder in holders] == [True]
     draft.abort()
 
 
-def test_a_watch_tells_what_happens(store):
-    store.put_bytes("pre/old", b"old")
-    watch = store.watch("pre", replay=True)
-    store.put_bytes("pre/a", b"hello", metadata=b"m")
-    store.put_bytes("else", b"hello")
-    store.delete("pre/a")
+def test_a_watch_tells_what_happens(near):
+    near.put_bytes("pre/old", b"old")
+    watch = near.watch("pre", replay=True)
+    near.put_bytes("pre/a", b"hello", metadata=b"m")
+    near.put_bytes("else", b"hello")
+    near.delete("pre/a")
 
     events = []
     for event in watch:
@@ -132,8 +151,8 @@ def test_a_watch_tells_what_happens(store):
     assert events[-2:] == [("sealed", "pre/a"), ("deleted", "pre/a")]
 
 
-def test_a_closed_watch_ends_in_the_thread_that_waits_for_it(store):
-    watch = store.watch()
+def test_a_closed_watch_ends_in_the_thread_that_waits_for_it(near):
+    watch = near.watch()
     ended = []
     thread = threading.Thread(target=lambda: ended.append(list(watch)))
     thread.start()
@@ -242,12 +261,12 @@ def test_a_writer_refuses_batches_of_another_schema_and_goes_on(store):
     assert store.get("stream").to_arrow()["k"].to_pylist() == [1, 2]
 
 
-def test_stat_counts(store):
-    store.put("trades", TRADES)
+def test_stat_counts(near):
+    near.put("trades", TRADES)
 
-    stat = store.stat()
+    stat = near.stat()
 
-    assert stat["puts"] == 1 and stat["store_pid"] == store.pid and stat["socket"] == store.socket
+    assert stat["puts"] == 1 and stat["store_pid"] == near.pid and stat["socket"] == near.socket
 
 
 def test_a_closed_store_says_so_and_its_tables_stay(store):
@@ -279,7 +298,7 @@ def test_pickles_are_references(store):
         pickle.loads(frozen)
 
 
-def test_schemas_and_infos_are_pickled_whole(store):
+def test_schemas_and_infos_are_pickled_whole(near):
     nested = pa.struct([("x", pa.int64()), ("y", pa.list_(pa.string()))])
     fields = [
         pa.field("nested", nested),
@@ -287,9 +306,9 @@ def test_schemas_and_infos_are_pickled_whole(store):
         pa.field("mass", pa.float64(), nullable=False, metadata={"unit": "kg"}),
     ]
     schema = sheaf.Schema(pa.schema(fields, metadata={"from": "here"}))
-    draft = store.create("draft", 5)
-    put = store.put("trades", TRADES, droppable=True, metadata=b"mine")
-    told = [put, store.info("draft", holders=True), store.put_bytes(b"\xff", b"")]
+    draft = near.create("draft", 5)
+    put = near.put("trades", TRADES, droppable=True, metadata=b"mine")
+    told = [put, near.info("draft", holders=True), near.put_bytes(b"\xff", b"")]
 
     again = pickle.loads(pickle.dumps(schema))
     infos = pickle.loads(pickle.dumps(told))
@@ -308,19 +327,19 @@ def test_what_is_no_pickle_of_an_info_is_refused():
         sheaf.Schema._of_file(b"no Arrow file")
 
 
-def test_what_things_are_is_in_their_repr(store):
-    store.put("trades", TRADES)
-    store.put_bytes("raw", b"abc")
-    with store.build("built", {"k": "int64"}, rows=3) as builder:
+def test_what_things_are_is_in_their_repr(near):
+    near.put("trades", TRADES)
+    near.put_bytes("raw", b"abc")
+    with near.build("built", {"k": "int64"}, rows=3) as builder:
         pass
 
-    assert repr(store) == f'Served("{store.url}")'
-    assert repr(store.get("trades")).startswith("Table('trades': 1000 rows, 3 columns, 1 batch, ")
-    assert repr(store.info("raw")) == "Info('raw': sealed bytes, 3 B)"
-    assert repr(store.put("one", TRADES.slice(0, 1))).startswith("Info('one': sealed table, 1 row, ")
+    assert repr(near) == f'Served("{near.url}")'
+    assert repr(near.get("trades")).startswith("Table('trades': 1000 rows, 3 columns, 1 batch, ")
+    assert repr(near.info("raw")) == "Info('raw': sealed bytes, 3 B)"
+    assert repr(near.put("one", TRADES.slice(0, 1))).startswith("Info('one': sealed table, 1 row, ")
     assert repr(builder) == "Builder('built', 3 rows, ended; k: int64)"
-    assert repr(store.get("trades").schema) == "Schema(k: int64?, v: float64?, s: string?)"
-    assert repr(store.ref("raw")) == f"Ref(name='raw', url='{store.url}')"
+    assert repr(near.get("trades").schema) == "Schema(k: int64?, v: float64?, s: string?)"
+    assert repr(near.ref("raw")) == f"Ref(name='raw', url='{near.url}')"
 
 
 def test_a_preview_shows_the_first_rows_escaped(store):

@@ -110,6 +110,9 @@ pub trait Writer: Send {
     /// As [`TableWriter::write`].
     fn write(&mut self, batch: &RecordBatch) -> Result<()>;
 
+    /// The bytes written so far.
+    fn nbytes(&self) -> u64;
+
     /// Seals the table.
     ///
     /// # Errors
@@ -183,6 +186,10 @@ impl Store for Client {
 impl Writer for TableWriter {
     fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         self.write(batch)
+    }
+
+    fn nbytes(&self) -> u64 {
+        self.nbytes()
     }
 
     fn finish(self: Box<Self>) -> Result<Info> {

@@ -373,5 +373,7 @@ fn the_demo_copies_nothing_and_leaves_nothing() {
     let copied = said.lines().find(|line| line.contains("bytes copied by the reader")).unwrap();
     assert_eq!(copied.split_whitespace().nth(5), Some("0"), "{said}");
     assert!(said.lines().any(|line| line.starts_with("rows") && line.contains("336776")), "{said}");
+    let flight = said.lines().find(|line| line.starts_with("  Flight ")).unwrap();
+    assert!(flight.contains("336776 rows"), "{said}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }

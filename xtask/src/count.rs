@@ -9,8 +9,11 @@ pub(crate) struct Count {
 }
 
 impl Count {
-    /// Adds what a line says, if it is how `cargo test` or pytest tells how tests ended.
+    /// Adds what a line says, if it is how `cargo test`, pytest or Maven tells how tests ended.
     pub(crate) fn read(&mut self, line: &str) {
+        if let Some((_, counts)) = line.split_once("Tests run: ") {
+            return self.read_maven(counts);
+        }
         let line = line.trim().trim_matches('=').trim();
         let cargo = line.strip_prefix("test result: ");
         // Such as "12 passed, 3 skipped in 4.56s".
@@ -26,6 +29,17 @@ impl Count {
                 "ignored" | "skipped" | "deselected" => self.skipped += number,
                 _ => {}
             }
+        }
+    }
+
+    /// Such as "13, Failures: 0, Errors: 0, Skipped: 1"; a class's own line says its time, too.
+    fn read_maven(&mut self, counts: &str) {
+        let numbers: Option<Vec<u64>> =
+            counts.split(", ").map(|part| part.rsplit(' ').next()?.parse().ok()).collect();
+        if let Some([all, failures, errors, skipped]) = numbers.as_deref() {
+            self.passed += all - failures - errors - skipped;
+            self.failed += failures + errors;
+            self.skipped += skipped;
         }
     }
 }
@@ -53,5 +67,17 @@ mod tests {
         count.read("built in 3 s");
 
         assert_eq!(count, Count { passed: 14, failed: 1, skipped: 3 });
+    }
+
+    #[test]
+    fn what_maven_says_of_all_tests_is_counted_once() {
+        let mut count = Count::default();
+
+        count.read(
+            "[INFO] Tests run: 5, Failures: 0, Errors: 0, Skipped: 0, Time elapsed: 1.2 s -- in A",
+        );
+        count.read("[WARNING] Tests run: 13, Failures: 1, Errors: 2, Skipped: 3");
+
+        assert_eq!(count, Count { passed: 7, failed: 3, skipped: 3 });
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::count::Count;
 use crate::run::{command, root, run, run_counted};
-use crate::{python, tools};
+use crate::{java, python, tools};
 
 /// How a step ended well: done, or skipped and why.
 type Outcome = Result<Option<&'static str>, String>;
@@ -27,12 +27,13 @@ const FORMAT: Step = check("format", format);
 const LINTS: Step = check("lints", lints);
 const TESTS: Step = tests("tests", all_tests);
 pub(crate) const PYTHON: Step = tests("python", python::tests);
+pub(crate) const JAVA: Step = tests("java", java::tests);
 pub(crate) const DENY: Step = check("licences and sources", deny);
 pub(crate) const FUZZ: Step = check("fuzz", fuzz);
 pub(crate) const ASAN: Step = tests("address sanitizer", asan);
 
 /// Everything that must be green.
-pub(crate) const ALL: &[Step] = &[FORMAT, LINTS, TESTS, PYTHON, DENY, FUZZ, ASAN];
+pub(crate) const ALL: &[Step] = &[FORMAT, LINTS, TESTS, PYTHON, JAVA, DENY, FUZZ, ASAN];
 
 /// What a change in the making needs.
 pub(crate) const QUICK: &[Step] = &[FORMAT, LINTS, TESTS];

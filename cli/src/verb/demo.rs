@@ -12,6 +12,7 @@ use arrow_schema::{Schema, SchemaRef};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sheaf_store::{Client, ConnectOptions, PutOptions};
 
+use super::demo_flight;
 use super::demo_reader::{Findings, NAME};
 use crate::error::{Error, Result};
 use crate::progress::{Measure, Progress};
@@ -70,6 +71,14 @@ impl Demo {
             "by a third process ({reader}): it maps the same memory and computes on it in place."
         );
         step(out, "Get", &text)?;
+
+        let (streamed, text) = demo_flight::read(&store.flight_url()?)?;
+        if streamed != info.rows {
+            let message =
+                format!("{streamed} rows came by Flight, not {}: please report it", info.rows);
+            return Err(Error::failed(message));
+        }
+        step(out, "Flight", &text)?;
 
         writeln!(out, "\n{}\n", carriers(&findings))?;
         let rate = human_bytes((info.bytes as f64 / put_time.as_secs_f64()) as u64);
@@ -180,7 +189,7 @@ impl Store {
         let socket = folder.join("store.sock");
         let log = folder.join("store.log");
         let child = sheaf()?
-            .args(["serve", "--flight", "off"])
+            .args(["serve", "--flight", "127.0.0.1:0"])
             .arg("--socket")
             .arg(&socket)
             .args(["--memory", &STORE_BYTES.to_string()])
@@ -204,6 +213,15 @@ impl Store {
             Some(line) => Error::failed(format!("the demo's store: {}", &line["sheaf: ".len()..])),
             None => error,
         }
+    }
+
+    /// Where it serves Arrow Flight, as it has said itself before it served at all.
+    fn flight_url(&self) -> Result<String> {
+        let log = std::fs::read_to_string(&self.log)?;
+        let mut urls = log.lines().filter_map(|line| line.strip_prefix("sheaf: Arrow Flight at "));
+        urls.next()
+            .map(str::to_owned)
+            .ok_or_else(|| Error::failed("the demo's store has no Flight"))
     }
 
     /// Has another process map the table and compute on it.

@@ -1,6 +1,7 @@
 //! The verbs, one file each.
 
 mod demo;
+mod demo_flight;
 mod demo_reader;
 mod doctor;
 mod get;

@@ -35,6 +35,8 @@ const CHUNK_BYTES: usize = 2 << 20;
 pub(super) struct FarWriter {
     link: Arc<Link>,
     schema: SchemaRef,
+    /// The bytes of what was sent.
+    sent: u64,
     /// Goes with the first message.
     descriptor: Option<FlightDescriptor>,
     sender: mpsc::Sender<Upload>,
@@ -65,7 +67,7 @@ impl FarWriter {
         let call =
             link.start(upload(link.transport(), Messages { messages, done: false }, metadata));
         let descriptor = Some(descriptor);
-        let mut writer = Self { link, schema, descriptor, sender, call: Some(call) };
+        let mut writer = Self { link, schema, sent: 0, descriptor, sender, call: Some(call) };
         let [schema] = &messages_of(&writer.schema, &[])?[..] else {
             return Err(Error::new(Kind::Internal, "a schema of several messages"));
         };
@@ -83,6 +85,7 @@ impl FarWriter {
 
     fn send(&mut self, mut message: FlightData) -> Result<()> {
         message.flight_descriptor = self.descriptor.take();
+        self.sent += (message.data_header.len() + message.data_body.len()) as u64;
         self.push(Upload::Message(Box::new(message)))
     }
 
@@ -114,12 +117,22 @@ impl Writer for FarWriter {
         self.write_all(std::slice::from_ref(batch))
     }
 
+    fn nbytes(&self) -> u64 {
+        self.sent
+    }
+
     fn finish(self: Box<Self>) -> Result<Info> {
         self.seal()
     }
 
-    fn abort(self: Box<Self>) -> Result<()> {
-        Ok(()) // By dropping it.
+    fn abort(mut self: Box<Self>) -> Result<()> {
+        self.descriptor = Some(put::abort_command());
+        let told = self.send(FlightData::default()).and_then(|()| self.outcome());
+        match told {
+            Err(error) if error.kind() == Kind::WriterGone => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => Err(Error::new(Kind::Internal, "what was given up was sealed")),
+        }
     }
 }
 

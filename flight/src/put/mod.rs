@@ -21,7 +21,7 @@ use tonic::body::Body;
 pub use self::parser::fuzzing;
 
 use self::acks::Acks;
-pub(crate) use self::options::command;
+pub(crate) use self::options::{abort_command, command};
 pub(crate) use self::upload::Upload;
 use crate::door::Door;
 use crate::facts;

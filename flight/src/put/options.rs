@@ -26,6 +26,8 @@ const METADATA: &str = "sheaf-metadata-bin";
 #[serde(rename_all = "snake_case")]
 enum Command {
     Put(PutBody),
+    /// The upload is given up.
+    Abort {},
 }
 
 /// An upload, in JSON.
@@ -81,6 +83,21 @@ impl PutBody {
     }
 }
 
+/// Whether a descriptor that comes later than the first gives the upload up.
+pub(super) fn gives_up(descriptor: &FlightDescriptor) -> bool {
+    descriptor.r#type() == DescriptorType::Cmd
+        && matches!(serde_json::from_slice(&descriptor.cmd), Ok(Command::Abort {}))
+}
+
+pub(super) fn given_up() -> Status {
+    Status::aborted("the upload was given up by its client: nothing of it is kept")
+}
+
+/// The descriptor that gives an upload up.
+pub(crate) fn abort_command() -> FlightDescriptor {
+    FlightDescriptor::new_cmd(serde_json::to_vec(&Command::Abort {}).unwrap_or_default())
+}
+
 /// The descriptor that says how an object is put.
 pub(crate) fn command(name: &Name, options: &PutOptions) -> FlightDescriptor {
     let body = PutBody {
@@ -103,8 +120,10 @@ impl Target {
                     "the command is not {{\"put\": {{\"name\": …}}}}: {error}"
                 ))
             })?;
-            let Command::Put(body) = command;
-            return body.target();
+            return match command {
+                Command::Put(body) => body.target(),
+                Command::Abort {} => Err(given_up()),
+            };
         }
         let name = names::of_text(&names::wanted(descriptor)?.name)?;
         let wait_ms = headers.get(WAIT_MS).map(number).transpose()?.unwrap_or_default();

@@ -23,7 +23,7 @@ use tonic::body::Body;
 
 use super::acks::Acks;
 use super::making::Making;
-use super::options::Target;
+use super::options::{self, Target};
 use super::parser::{Event, Limits, Malformed, Parser};
 use crate::app_metadata;
 use crate::door::Door;
@@ -132,11 +132,13 @@ impl Upload {
     }
 
     fn descriptor(&mut self, bytes: &[u8]) -> Result<(), Status> {
+        let descriptor = FlightDescriptor::decode(bytes).map_err(|error| {
+            Status::invalid_argument(format!("the descriptor is not sound: {error}"))
+        })?;
         if self.target.is_none() {
-            let descriptor = FlightDescriptor::decode(bytes).map_err(|error| {
-                Status::invalid_argument(format!("the descriptor is not sound: {error}"))
-            })?;
             self.target = Some(Target::new(&descriptor, &self.headers)?);
+        } else if options::gives_up(&descriptor) {
+            return Err(options::given_up());
         }
         Ok(())
     }

@@ -36,10 +36,17 @@ def default_url() -> str:
 
 @disjoint_base
 class Store:
-    """A store on this machine."""
+    """A store, on this machine or reached by Flight."""
 
     def __new__(
-        cls, url: str | None = None, *, timeout: float = 0.2, command: str | None = None
+        cls,
+        url: str | None = None,
+        *,
+        timeout: float = 0.2,
+        command: str | None = None,
+        token: str | None = None,
+        tls: str | PathLike[str] | dict[str, str | PathLike[str]] | None = None,
+        near: bool = True,
     ) -> Self: ...
     @property
     def url(self) -> str: ...
