@@ -1,7 +1,7 @@
 //! Checks and chores. `cargo xtask test` is everything that must be green; the others are parts.
 //!
-//! It installs what it needs under `target/tools`, `target/python` and Maven's own folder, and says what it skips and
-//! why.
+//! It installs what it needs under `target/tools`, `target/python` and Maven's own folder, and says
+//! what it skips and why.
 
 mod count;
 mod java;

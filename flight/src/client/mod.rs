@@ -51,8 +51,8 @@ pub enum AnyDoor {
 }
 
 /// Connects to the store at `url`: `unix:PATH` or a plain path, `grpc://HOST:PORT`,
-/// `grpc+tls://HOST:PORT`, `grpc+unix:///PATH`. The URL of a far door whose store is on this machine
-/// leads to its near door, unless the options say otherwise.
+/// `grpc+tls://HOST:PORT`, `grpc+unix:///PATH`. The URL of a far door whose store is on this
+/// machine leads to its near door, unless the options say otherwise.
 ///
 /// # Errors
 /// [`Kind::Unavailable`] when no store answers there, [`Kind::Denied`] when it lets this client

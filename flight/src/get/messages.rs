@@ -195,3 +195,83 @@ pub(super) fn shared(buffer: Buffer) -> Bytes {
 fn broken(error: sheaf_ipc::Error) -> Status {
     Status::internal(format!("a stored table can't be read: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+    use sheaf_store::{PutOptions, ServeOptions, Server};
+
+    use super::*;
+
+    fn batch(rows: i64) -> RecordBatch {
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows));
+        let some: ArrayRef = Arc::new(Float64Array::from_iter(
+            (0..rows).map(|row| (row % 3 > 0).then_some(row as f64)),
+        ));
+        let texts: ArrayRef =
+            Arc::new(StringArray::from_iter_values((0..rows).map(|row| format!("row {row}"))));
+        RecordBatch::try_from_iter_with_nullable([
+            ("n", numbers, false),
+            ("f", some, true),
+            ("s", texts, false),
+        ])
+        .unwrap()
+    }
+
+    /// What of the bodies lies in the object's mapping, and what was made for them, in bytes.
+    fn bodies(object: &Object, options: Options) -> (usize, usize, usize) {
+        let mapping = object.mapped_range().unwrap();
+        let mut messages = Messages::new(object, options).unwrap();
+        let (mut mapped, mut made, mut count) = (0, 0, 0);
+        while let Some(message) = messages.next().unwrap() {
+            let Some(body) = message.body else { continue };
+            assert_eq!(body.parts.iter().map(Bytes::len).sum::<usize>(), body.len);
+            count += 1;
+            for part in &body.parts {
+                let start = part.as_ptr().addr();
+                match mapping.contains(&start) && start + part.len() <= mapping.end {
+                    true => mapped += part.len(),
+                    false => made += part.len(),
+                }
+            }
+        }
+        (mapped, made, count)
+    }
+
+    /// The frames of a body point into the object's memory: nothing is copied for them.
+    #[test]
+    fn what_is_sent_lies_in_the_mapping() {
+        const ROWS: i64 = 400_000;
+        let folder = tempfile::tempdir().unwrap();
+        let options = ServeOptions::new(folder.path().join("store.sock"), 128 << 20);
+        let server = Server::spawn(options).unwrap();
+        let client = sheaf_store::connect(&server.url()).unwrap();
+        let batches = [batch(ROWS), batch(5), batch(70_000)];
+        let none = PutOptions::default();
+        client.put("t", &batches[0].schema(), &batches, &none).unwrap();
+        let numbers = batch(ROWS).project(&[0, 1]).unwrap();
+        client.put("numbers", &numbers.schema(), &[numbers], &none).unwrap();
+        client.put_bytes("raw", &vec![7; 9 << 20], &none).unwrap();
+
+        // Whole: every byte.
+        let table = client.get("t").unwrap();
+        let (mapped, made, count) = bodies(&table, Options::LARGEST);
+        assert_eq!((made, count), (0, 3));
+        assert!(mapped > 10 << 20, "{mapped}");
+
+        // Cut: all but zeros between buffers, and offsets, which begin anew in each piece.
+        let (mapped, made, count) = bodies(&table, Options::default());
+        assert!(count > 3, "it was cut");
+        let offsets = 4 * (ROWS as usize + count);
+        assert!(made <= offsets + 64 * 6 * count, "{made} of {mapped}");
+        let (mapped, made, count) = bodies(&client.get("numbers").unwrap(), Options::default());
+        assert!(count > 1 && made <= 64 * 4 * count, "{made} of {mapped}");
+
+        // Opaque bytes: all but the two offsets of each chunk, and zeros behind it.
+        let (mapped, made, count) = bodies(&client.get("raw").unwrap(), Options::default());
+        assert_eq!(mapped, 9 << 20);
+        assert!(made <= 128 * count);
+    }
+}

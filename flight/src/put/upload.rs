@@ -63,13 +63,25 @@ pub(crate) struct Upload {
     making: Option<Making>,
     incoming: Incoming,
     acks: Option<Acks>,
+    /// The bytes of bodies that were copied: to where they stay, and to anywhere else.
+    #[cfg(test)]
+    copied: (usize, usize),
 }
 
 impl Upload {
     /// An upload of which nothing has come. Batches are acknowledged to `acks`, if to anybody.
     pub(crate) fn new(door: Door, headers: HeaderMap, acks: Option<Acks>) -> Self {
         let (target, making) = (None, None);
-        Self { door, headers, target, making, incoming: Incoming::default(), acks }
+        Self {
+            door,
+            headers,
+            target,
+            making,
+            incoming: Incoming::default(),
+            acks,
+            #[cfg(test)]
+            copied: (0, 0),
+        }
     }
 
     /// Reads a stream to its end, and seals what it brought. Nothing may come for so long.
@@ -206,7 +218,11 @@ impl Upload {
     fn chunk(&mut self, mut bytes: &[u8]) -> Result<(), Status> {
         match &mut self.incoming.body {
             Place::None => {}
-            Place::Gathered(gathered) => gathered.extend_from_slice(bytes),
+            Place::Gathered(gathered) => {
+                #[cfg(test)]
+                (self.copied.1 += bytes.len());
+                gathered.extend_from_slice(bytes);
+            }
             Place::Placed { place, at, run } => {
                 let Some(making) = &mut self.making else {
                     return Err(Status::internal("a place without a draft"));
@@ -222,6 +238,8 @@ impl Upload {
                     let done = *at - next.source;
                     let now = (next.len - done).min(bytes.len());
                     making.fill(place, next.target + done, &bytes[..now]);
+                    #[cfg(test)]
+                    (self.copied.0 += now);
                     bytes = &bytes[now..];
                     *at += now;
                     *run += usize::from(done + now == next.len);
@@ -320,5 +338,71 @@ fn malformed(error: Malformed) -> Status {
         Malformed::TooLarge { .. } => Status::resource_exhausted(message),
         Malformed::CutOff => Status::aborted(message),
         Malformed::Protobuf(_) => Status::invalid_argument(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use arrow_flight::encode::FlightDataEncoderBuilder;
+    use futures_util::{StreamExt, TryStreamExt, stream};
+    use sheaf_store::{ServeOptions, Server};
+
+    use super::*;
+
+    /// A batch with values of every width of alignment, and nulls.
+    fn batch(rows: i64) -> RecordBatch {
+        let numbers: ArrayRef =
+            Arc::new(Int64Array::from_iter((0..rows).map(|row| (row % 3 > 0).then_some(row))));
+        let texts: ArrayRef =
+            Arc::new(StringArray::from_iter_values((0..rows).map(|row| format!("row {row}"))));
+        RecordBatch::try_from_iter_with_nullable([("n", numbers, true), ("s", texts, false)])
+            .unwrap()
+    }
+
+    /// Every byte of a body is copied once, from the frame that brought it to where it stays.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_body_is_copied_once_however_it_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = ServeOptions::new(folder.path().join("store.sock"), 64 << 20);
+        let server = Server::spawn(options).unwrap();
+        let client = sheaf_store::connect(&server.url()).unwrap();
+        let batches = [batch(100_000), batch(7), batch(50_000)];
+        let descriptor = FlightDescriptor::new_path(vec!["t".into()]);
+        let encoder = FlightDataEncoderBuilder::new()
+            .with_flight_descriptor(Some(descriptor))
+            .with_max_flight_data_size(usize::MAX)
+            .build(stream::iter(batches.clone()).map(Ok));
+        let messages: Vec<FlightData> = encoder.try_collect().await.unwrap();
+        let bodies: usize = messages.iter().map(|message| message.data_body.len()).sum();
+
+        let mut upload = Upload::new(Door::new(client.clone()), HeaderMap::new(), None);
+        let mut parser = Parser::new(Limits::default());
+        for (number, message) in messages.iter().enumerate() {
+            let mut wire = vec![0];
+            wire.extend_from_slice(&(message.encoded_len() as u32).to_be_bytes());
+            wire.extend_from_slice(&message.encode_to_vec());
+            for frame in wire.chunks(10_000 + 7 * number) {
+                let mut frame = Bytes::copy_from_slice(frame);
+                let lies = frame.as_ptr_range();
+                while let Some(event) = parser.next(&mut frame).unwrap() {
+                    if let Event::Chunk(bytes) = &event {
+                        let chunk = bytes.as_ptr_range();
+                        assert!(lies.start <= chunk.start && chunk.end <= lies.end, "a copy");
+                    }
+                    upload.handle(event).await.unwrap();
+                }
+            }
+        }
+        let (placed, elsewhere) = upload.copied;
+        upload.finish().await.unwrap();
+
+        assert_eq!(elsewhere, 0, "nothing is gathered first");
+        let padding = bodies - placed;
+        assert!(padding < 64 * 5 * batches.len(), "{placed} of {bodies} bytes");
+        let stored = client.get("t").unwrap().table().unwrap();
+        assert_eq!(stored.batches().collect::<Result<Vec<_>, _>>().unwrap(), batches);
     }
 }
