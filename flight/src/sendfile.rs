@@ -25,9 +25,10 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tonic::transport::server::Connected;
 
-/// Shorter slices are copied: a call of `sendfile` has a price of its own, which paid for slices of
-/// 2 MiB and not for those of 512 KiB.
-const LEAST_BYTES: usize = 768 << 10;
+/// Shorter slices are copied: a call of `sendfile` has a price of its own. What the socket has begun
+/// to take from the file goes on from there, however little is left. (Streams of messages of 1 MiB
+/// and of 4 MiB, server CPU a GB: 0.24 and 0.18 s; 0.27 and 0.24 s where nothing is sent so.)
+const LEAST_BYTES: usize = 64 << 10;
 
 /// The mappings that are being sent from, by address.
 #[derive(Clone, Default)]
@@ -60,8 +61,8 @@ impl Mapped {
     }
 
     /// Where the file has these bytes, if they are mapped from one.
-    fn find(&self, bytes: &[u8]) -> Option<Place> {
-        if bytes.len() < LEAST_BYTES {
+    fn find(&self, bytes: &[u8], least: usize) -> Option<Place> {
+        if bytes.len() < least {
             return None;
         }
         let start = bytes.as_ptr().addr();
@@ -136,11 +137,13 @@ pub(crate) struct Sending<S> {
     mapped: Mapped,
     /// False once the kernel has said that it can't.
     works: bool,
+    /// Where the rest begins of a slice of which the socket has taken a part.
+    rest: usize,
 }
 
 impl<S: Socket> Sending<S> {
     pub(crate) fn new(socket: S, mapped: Mapped) -> Self {
-        Self { socket, mapped, works: true }
+        Self { socket, mapped, works: true, rest: 0 }
     }
 
     /// Tries until the socket takes something or must be waited for.
@@ -211,13 +214,20 @@ impl<S: Socket> AsyncWrite for Sending<S> {
         let slices = &slices[slices.iter().take_while(|slice| slice.is_empty()).count()..];
         let mut found = None;
         if self.works {
-            let places = slices.iter().map(|slice| self.mapped.find(slice)).enumerate();
-            found = places.into_iter().find_map(|(index, place)| Some((index, place?)));
+            let places = slices.iter().enumerate().map(|(index, slice)| {
+                let continues = index == 0 && slice.as_ptr().addr() == self.rest;
+                let least = if continues { 1 } else { LEAST_BYTES };
+                Some((index, self.mapped.find(slice, least)?))
+            });
+            found = places.flatten().next();
         }
         match found {
             None => Pin::new(&mut self.socket).poll_write_vectored(cx, slices),
             Some((0, place)) => {
                 let sent = self.poll_send_file(cx, &place, slices[0].len());
+                if let Poll::Ready(Ok(len)) = sent {
+                    self.rest = slices[0].as_ptr().addr() + len;
+                }
                 if is_unable(&sent) {
                     self.works = false;
                     return Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
@@ -322,14 +332,17 @@ mod tests {
         let mapped = Mapped::default();
         let registered = mapped.register(&object);
         let all = object.as_bytes();
-        assert!(mapped.find(&all[7..]).is_some(), "what is claimed below is about such slices");
+        assert!(
+            mapped.find(&all[7..], LEAST_BYTES).is_some(),
+            "what is claimed below is about such slices"
+        );
         let pieces: [&[u8]; 5] = [b"head", &all[7..], b"", b"between", &all[..LEAST_BYTES]];
 
         let got = through(&mapped, &pieces).await;
 
         assert!(got == pieces.concat());
         drop(registered);
-        assert!(mapped.find(&all[7..]).is_none());
+        assert!(mapped.find(&all[7..], LEAST_BYTES).is_none());
         assert!(through(&mapped, &pieces).await == pieces.concat());
     }
 
@@ -340,15 +353,15 @@ mod tests {
         let all = object.as_bytes();
         let (first, second) = (mapped.register(&object), mapped.register(&object));
 
-        let place = mapped.find(&all[4096..]).unwrap();
+        let place = mapped.find(&all[4096..], LEAST_BYTES).unwrap();
         assert_eq!(place.offset, object.file().unwrap().1 + 4096);
-        assert!(mapped.find(&vec![0; BYTES]).is_none(), "the heap has no file");
-        assert!(mapped.find(&all[..100]).is_none(), "not worth a call");
+        assert!(mapped.find(&vec![0; BYTES], LEAST_BYTES).is_none(), "the heap has no file");
+        assert!(mapped.find(&all[..100], LEAST_BYTES).is_none(), "not worth a call");
 
         drop(first);
-        assert!(mapped.find(all).is_some());
+        assert!(mapped.find(all, LEAST_BYTES).is_some());
         drop(second);
-        assert!(mapped.find(all).is_none());
+        assert!(mapped.find(all, LEAST_BYTES).is_none());
     }
 
     #[test]
@@ -358,6 +371,6 @@ mod tests {
 
         let _registered = mapped.register(&object);
 
-        assert!(mapped.find(object.as_bytes()).is_none());
+        assert!(mapped.find(object.as_bytes(), LEAST_BYTES).is_none());
     }
 }

@@ -15,8 +15,9 @@ use rustix::net::sockopt::{set_socket_send_buffer_size, set_tcp_congestion, set_
 use crate::deadline::Calls;
 use crate::limits::Limits;
 
-/// The send buffer of a connection, in bytes.
-const SEND_BUFFER_BYTES: usize = 256 << 10;
+/// The send buffer of a connection, in bytes. Server CPU a GB, messages of 1 MiB and 4 MiB: 128 KiB
+/// 0.27 and 0.21 s, 256 KiB 0.24 and 0.18 s, 512 KiB 0.21 and 0.17 s, but a tenth slower.
+const SEND_BUFFER_BYTES: usize = 384 << 10;
 
 /// The largest frame of HTTP/2 that is sent or taken, in bytes.
 const FRAME_BYTES: u32 = 1 << 20;
@@ -29,7 +30,10 @@ const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
 pub(crate) fn tcp(socket: impl AsFd, is_loopback: bool) {
     let socket = socket.as_fd();
     let _ = set_tcp_nodelay(socket, true);
-    let _ = set_socket_send_buffer_size(socket, SEND_BUFFER_BYTES);
+    let _ = set_socket_send_buffer_size(
+        socket,
+        std::env::var("SHEAF_SND").ok().and_then(|v| v.parse().ok()).unwrap_or(SEND_BUFFER_BYTES),
+    );
     if is_loopback {
         let _ = set_tcp_congestion(socket, "reno");
     }
