@@ -22,7 +22,7 @@ use crate::limits::Limits;
 use crate::listen::{Bound, Hall};
 use crate::neighbour::Neighbours;
 use crate::options::FlightOptions;
-use crate::put::Put;
+use crate::put::{Put, Uploads};
 use crate::sendfile::Mapped;
 use crate::service::hint::Hint;
 use crate::{service, tls};
@@ -151,8 +151,9 @@ async fn routes(
 ) -> Routes {
     let door = Door::new(client);
     let get = Get::new(door.clone(), mapped.clone());
-    let put = Put::new(door.clone(), limits.idle);
-    let rest = service::service(door, hint, guard.clone(), limits.message_bytes);
+    let uploads = Uploads::new(limits.uploads_in_all, limits.idle);
+    let put = Put::new(door.clone(), uploads.clone(), limits.idle);
+    let rest = service::service(door, uploads, hint, guard.clone(), limits.message_bytes);
     let (reporter, health) = tonic_health::server::health_reporter();
     let serving = tonic_health::ServingStatus::Serving;
     reporter.set_service_status(<Front as NamedService>::NAME, serving).await;

@@ -26,7 +26,7 @@ use sheaf_store::Result;
 use tonic::Status;
 
 use self::credential::Credential;
-pub(crate) use self::digest::Digest;
+pub(crate) use self::digest::{Digest, new_secret};
 use self::failures::Failures;
 pub(crate) use self::handshake::handshake;
 use self::sessions::Sessions;

@@ -9,7 +9,8 @@ use arrow_schema::DataType;
 use sheaf_ipc::{Ingest, Intake, Metadata, Part, Placement};
 use sheaf_store::{Client, Error, GrowingDraft, Info, Kind, ObjectKind, Result};
 
-use super::options::Target;
+use super::begun::Begun;
+use super::options::Place;
 use crate::get::{OPAQUE_COLUMN, OPAQUE_KIND};
 
 /// A draft, and what turns messages into its bytes.
@@ -21,10 +22,30 @@ pub(super) struct Making {
 
 impl Making {
     /// Begins with the stream's schema.
-    pub(super) fn new(client: &Client, target: &Target, schema: &[u8]) -> Result<Self> {
+    pub(super) fn new(client: &Client, place: &Place, schema: &[u8]) -> Result<Self> {
         let ingest = Ingest::new(schema)?;
         let kind = kind_of(&ingest)?;
-        let draft = client.grow(target.name.as_bytes(), kind, &target.options)?;
+        Self::begin(ingest, client.grow(&place.name, kind, &place.options)?, kind)
+    }
+
+    /// Goes on where an earlier stream has ended: this one must have the same schema.
+    pub(super) fn resume(begun: Begun, schema: &[u8]) -> Result<Self> {
+        let ingest = Ingest::new(schema)?;
+        let kind = kind_of(&ingest)?;
+        let invalid = |message: String| Error::new(Kind::Invalid, message);
+        match begun {
+            Begun::Draft(draft, expected) if expected == kind => Self::begin(ingest, draft, kind),
+            Begun::Draft(_, expected) => {
+                Err(invalid(format!("a stream of {kind} for an upload of {expected}")))
+            }
+            Begun::Making(making) if making.ingest.schema() == ingest.schema() => Ok(making),
+            Begun::Making(_) => {
+                Err(invalid("a stream of another schema than the upload's first".into()))
+            }
+        }
+    }
+
+    fn begin(ingest: Ingest, draft: GrowingDraft, kind: ObjectKind) -> Result<Self> {
         let mut making = Self { ingest, draft, kind };
         if kind == ObjectKind::Table {
             let start = making.ingest.start();
@@ -102,6 +123,11 @@ impl Making {
             part.fill(self.draft.extend(part.len(), false)?);
         }
         self.draft.seal()
+    }
+
+    /// Gives it up.
+    pub(super) fn abort(self) -> Result<()> {
+        self.draft.abort()
     }
 
     fn write(&mut self, part: &Part, ahead: bool) -> Result<()> {

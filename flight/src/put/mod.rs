@@ -7,6 +7,7 @@
 //! ```
 
 mod acks;
+mod begun;
 mod making;
 mod options;
 mod parser;
@@ -21,7 +22,8 @@ use tonic::body::Body;
 pub use self::parser::fuzzing;
 
 use self::acks::Acks;
-pub(crate) use self::options::{abort_command, command};
+pub(crate) use self::begun::Uploads;
+pub(crate) use self::options::{PutBody, abort_command, command};
 pub(crate) use self::upload::Upload;
 use crate::door::Door;
 use crate::facts;
@@ -30,26 +32,27 @@ use crate::facts;
 #[derive(Clone)]
 pub(crate) struct Put {
     door: Door,
+    uploads: Uploads,
     idle: Duration,
 }
 
 impl Put {
-    pub(crate) fn new(door: Door, idle: Duration) -> Self {
-        Self { door, idle }
+    pub(crate) fn new(door: Door, uploads: Uploads, idle: Duration) -> Self {
+        Self { door, uploads, idle }
     }
 
     /// The answer to a request: acknowledgements as batches are placed, then the outcome.
     pub(crate) fn answer(&self, request: http::Request<Body>) -> http::Response<Body> {
         let (parts, body) = request.into_parts();
-        let Self { door, idle } = self.clone();
+        let Self { door, uploads, idle } = self.clone();
         let tells = facts::are_asked_for(&parts.headers);
         let answer = Acks::answer(|acks| {
-            let upload = Upload::new(door, parts.headers, Some(acks.clone()));
+            let upload = Upload::new(door, uploads, parts.headers, Some(acks.clone()));
             tokio::spawn(async move {
                 let mut trailers = HeaderMap::new();
                 let status = match upload.run(body, idle).await {
                     Ok(info) => {
-                        if tells {
+                        if let Some(info) = info.filter(|_| tells) {
                             facts::put(&mut trailers, &info);
                         }
                         tonic::Status::ok("")

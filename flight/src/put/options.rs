@@ -26,6 +26,10 @@ const METADATA: &str = "sheaf-metadata-bin";
 #[serde(rename_all = "snake_case")]
 enum Command {
     Put(PutBody),
+    /// What comes belongs to an upload that was begun.
+    Append {
+        upload: String,
+    },
     /// The upload is given up.
     Abort {},
 }
@@ -33,7 +37,7 @@ enum Command {
 /// An upload, in JSON.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct PutBody {
+pub(crate) struct PutBody {
     /// The object's name.
     name: String,
     /// Takes the name from the object that has it.
@@ -55,14 +59,23 @@ struct PutBody {
 
 /// An upload's target.
 #[derive(Clone, Debug)]
-pub(crate) struct Target {
+pub(crate) enum Target {
+    /// An object of its own.
+    Object(Place),
+    /// An upload that was begun, by its id.
+    Begun(String),
+}
+
+/// Under which name an object is put, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
     pub(crate) name: Name,
     pub(crate) options: PutOptions,
 }
 
 impl PutBody {
-    /// The target that the JSON names.
-    fn target(self) -> Result<Target, Status> {
+    /// What the JSON says.
+    pub(crate) fn place(self) -> Result<Place, Status> {
         let metadata = match (self.metadata.is_empty(), self.metadata_base64.is_empty()) {
             (_, true) => self.metadata.into_bytes(),
             (true, false) => STANDARD
@@ -79,7 +92,7 @@ impl PutBody {
             metadata,
             wait: Duration::from_millis(self.wait_ms),
         };
-        Ok(Target { name: names::of_text(&self.name)?, options })
+        Ok(Place { name: names::of_text(&self.name)?, options })
     }
 }
 
@@ -121,7 +134,8 @@ impl Target {
                 ))
             })?;
             return match command {
-                Command::Put(body) => body.target(),
+                Command::Put(body) => body.place().map(Self::Object),
+                Command::Append { upload } => Ok(Self::Begun(upload)),
                 Command::Abort {} => Err(given_up()),
             };
         }
@@ -133,7 +147,7 @@ impl Target {
             metadata: headers.get(METADATA).map(binary).transpose()?.unwrap_or_default(),
             wait: Duration::from_millis(wait_ms),
         };
-        Ok(Self { name, options })
+        Ok(Self::Object(Place { name, options }))
     }
 }
 
@@ -181,6 +195,7 @@ mod tests {
             Target::new(&path, &said).unwrap(),
             Target::new(&FlightDescriptor::new_cmd(command), &HeaderMap::new()).unwrap(),
         ] {
+            let Target::Object(target) = target else { panic!("an object of its own") };
             assert_eq!(target.name.as_bytes(), b"t");
             let PutOptions { replace, droppable, metadata, wait } = target.options;
             assert!(replace && droppable);
@@ -200,6 +215,7 @@ mod tests {
 
         let target = Target::new(&command(&name, &options), &HeaderMap::new()).unwrap();
 
+        let Target::Object(target) = target else { panic!("an object of its own") };
         assert_eq!(target.name, name);
         let PutOptions { replace, droppable, metadata, wait } = target.options;
         assert!(replace && !droppable);

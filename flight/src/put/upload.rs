@@ -22,6 +22,7 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::acks::Acks;
+use super::begun::{Begun, Taken, Uploads};
 use super::making::Making;
 use super::options::{self, Target};
 use super::parser::{Event, Limits, Malformed, Parser};
@@ -61,6 +62,9 @@ pub(crate) struct Upload {
     headers: HeaderMap,
     target: Option<Target>,
     making: Option<Making>,
+    /// The upload of several steps that this is one of.
+    step: Option<Taken>,
+    uploads: Uploads,
     incoming: Incoming,
     acks: Option<Acks>,
     /// The bytes of bodies that were copied: to where they stay, and to anywhere else.
@@ -70,13 +74,20 @@ pub(crate) struct Upload {
 
 impl Upload {
     /// An upload of which nothing has come. Batches are acknowledged to `acks`, if to anybody.
-    pub(crate) fn new(door: Door, headers: HeaderMap, acks: Option<Acks>) -> Self {
-        let (target, making) = (None, None);
+    pub(crate) fn new(
+        door: Door,
+        uploads: Uploads,
+        headers: HeaderMap,
+        acks: Option<Acks>,
+    ) -> Self {
+        let (target, making, step) = (None, None, None);
         Self {
             door,
             headers,
             target,
             making,
+            step,
+            uploads,
             incoming: Incoming::default(),
             acks,
             #[cfg(test)]
@@ -85,7 +96,11 @@ impl Upload {
     }
 
     /// Reads a stream to its end, and seals what it brought. Nothing may come for so long.
-    pub(super) async fn run(mut self, mut body: Body, idle: Duration) -> Result<Info, Status> {
+    pub(super) async fn run(
+        mut self,
+        mut body: Body,
+        idle: Duration,
+    ) -> Result<Option<Info>, Status> {
         let mut parser = Parser::new(Limits::default());
         loop {
             let frame = tokio::time::timeout(idle, body.frame()).await.map_err(|_| {
@@ -116,12 +131,16 @@ impl Upload {
         self.handle(Event::End).await
     }
 
-    /// Seals what has come.
-    pub(crate) async fn finish(mut self) -> Result<Info, Status> {
+    /// Seals what has come; of an upload of several steps nothing is sealed yet.
+    pub(crate) async fn finish(mut self) -> Result<Option<Info>, Status> {
         let Some(making) = self.making.take() else {
             return Err(Status::invalid_argument("an upload without a schema"));
         };
-        self.door.ask(move |_| making.finish()).await
+        if let Some(step) = self.step.take() {
+            step.rest(Begun::Making(making));
+            return Ok(None);
+        }
+        self.door.ask(move |_| making.finish()).await.map(Some)
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), Status> {
@@ -290,12 +309,19 @@ impl Upload {
 
     /// The first message: the schema, with which the draft begins.
     async fn begin(&mut self, schema: Bytes) -> Result<Making, Status> {
-        let Some(target) = self.target.clone() else {
-            return Err(Status::invalid_argument(
+        match self.target.clone() {
+            Some(Target::Object(place)) => {
+                self.door.wait(move |client| Making::new(client, &place, &schema)).await
+            }
+            Some(Target::Begun(id)) => {
+                let (step, begun) = self.uploads.take(&id)?;
+                self.step = Some(step);
+                self.door.ask(move |_| Making::resume(begun, &schema)).await
+            }
+            None => Err(Status::invalid_argument(
                 "the first message of an upload has a descriptor, which names the object",
-            ));
-        };
-        self.door.wait(move |client| Making::new(client, &target, &schema)).await
+            )),
+        }
     }
 
     /// A message that was gathered: one that must be decoded, or one whose header came last.
@@ -378,7 +404,10 @@ mod tests {
         let messages: Vec<FlightData> = encoder.try_collect().await.unwrap();
         let bodies: usize = messages.iter().map(|message| message.data_body.len()).sum();
 
-        let mut upload = Upload::new(Door::new(client.clone()), HeaderMap::new(), None);
+        let mut upload = {
+            let uploads = Uploads::new(1, Duration::from_secs(60));
+            Upload::new(Door::new(client.clone()), uploads, HeaderMap::new(), None)
+        };
         let mut parser = Parser::new(Limits::default());
         for (number, message) in messages.iter().enumerate() {
             let mut wire = vec![0];

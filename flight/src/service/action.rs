@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use prost::Message;
 use serde::{Deserialize, Serialize};
-use sheaf_store::Info;
+use sheaf_store::{Info, ObjectKind};
 use tonic::Status;
 
 use super::Answers;
@@ -20,9 +20,18 @@ use crate::auth::Right;
 use crate::door::Door;
 use crate::facts::Facts;
 use crate::names;
+use crate::put::{PutBody, Uploads};
 
 /// Every action: its name, and what goes in and comes out.
 const ACTIONS: &[(&str, &str)] = &[
+    (
+        "create",
+        r#"begins an upload of several steps, and takes its name: {"name": …, "kind": "table" |
+"bytes", "replace": false, "droppable": false, "wait_ms": 0, "metadata": "", "metadata_base64": ""}
+→ {"upload": id}; each DoPut with the command {"append": {"upload": id}} adds its batches"#,
+    ),
+    ("seal", r#"ends an upload of several steps well: {"upload": id} → as info"#),
+    ("abort", r#"gives an upload of several steps up: {"upload": id} → {}"#),
     ("delete", r#"unbinds a name: {"name": …} → {}"#),
     (
         "wait",
@@ -57,7 +66,7 @@ DEADLINE_EXCEEDED at the limit, with ABORTED when its writer is gone"#,
 ];
 
 /// Actions that change something.
-const WRITES: [&str; 2] = ["delete", "evict"];
+const WRITES: [&str; 5] = ["create", "seal", "abort", "delete", "evict"];
 
 /// What actions there are.
 pub(super) fn list() -> Answers<ActionType> {
@@ -90,9 +99,17 @@ struct Size {
     bytes: u64,
 }
 
+/// An upload of several steps, by its id.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    upload: String,
+}
+
 /// Does an action.
 pub(super) async fn act(
     door: &Door,
+    uploads: &Uploads,
     hint: &Hint,
     right: Right,
     action: Action,
@@ -102,6 +119,19 @@ pub(super) async fn act(
         right.to_write()?;
     }
     let result = match action.r#type.as_str() {
+        "create" => {
+            let upload = create(door, uploads, json(&body)?).await?;
+            to_json(&Step { upload })?
+        }
+        "seal" => {
+            let Step { upload } = json(&body)?;
+            to_json(&Facts::of(&uploads.seal(door, &upload).await?))?
+        }
+        "abort" => {
+            let Step { upload } = json(&body)?;
+            uploads.abort(door, &upload).await?;
+            Bytes::from_static(b"{}")
+        }
         "delete" => {
             let Named { name, .. } = json(&body)?;
             let name = names::of_text(&name)?;
@@ -151,6 +181,25 @@ pub(super) async fn act(
     Ok(futures_util::stream::iter([Ok(result)]).boxed())
 }
 
+/// Begins an upload: what a put says of its object, and which kind it is.
+async fn create(
+    door: &Door,
+    uploads: &Uploads,
+    mut said: serde_json::Map<String, serde_json::Value>,
+) -> Result<String, Status> {
+    let kind = match said.remove("kind") {
+        None => ObjectKind::Table,
+        Some(kind) if kind == "table" => ObjectKind::Table,
+        Some(kind) if kind == "bytes" => ObjectKind::Bytes,
+        Some(kind) => {
+            let message = format!("kind is table or bytes, not {kind}");
+            return Err(Status::invalid_argument(message));
+        }
+    };
+    let body: PutBody = serde_json::from_value(said.into()).map_err(not_taken)?;
+    uploads.create(door, body.place()?, kind).await
+}
+
 async fn wait(door: &Door, named: Named) -> Result<Info, Status> {
     let name = names::of_text(&named.name)?;
     let limit = named.timeout_ms.map_or(Duration::MAX, Duration::from_millis);
@@ -172,11 +221,13 @@ async fn stat(door: &Door) -> Result<Bytes, Status> {
 /// Reads a body; none at all is an empty object.
 fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Status> {
     let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|error| {
-        Status::invalid_argument(format!(
-            "the action's body is not what it takes: {error} (ListActions tells what that is)"
-        ))
-    })
+    serde_json::from_slice(body).map_err(not_taken)
+}
+
+fn not_taken(error: serde_json::Error) -> Status {
+    Status::invalid_argument(format!(
+        "the action's body is not what it takes: {error} (ListActions tells what that is)"
+    ))
 }
 
 fn to_json(value: &impl Serialize) -> Result<Bytes, Status> {

@@ -13,13 +13,14 @@ use tonic::{Status, Streaming};
 use super::Answers;
 use crate::door::Door;
 use crate::get::{self, Outgoing};
-use crate::put::Upload;
+use crate::put::{Upload, Uploads};
 
 /// The command that sends everything back.
 const ECHO: &[u8] = b"echo";
 
 pub(super) async fn exchange(
     door: &Door,
+    uploads: &Uploads,
     headers: HeaderMap,
     mut incoming: Streaming<FlightData>,
 ) -> Result<Answers<FlightData>, Status> {
@@ -35,7 +36,7 @@ pub(super) async fn exchange(
     if is_echo(&descriptor) {
         return Ok(rest.try_filter_map(|data| async { Ok(answer(data)) }).boxed());
     }
-    let object = store(door, headers, rest).await?;
+    let object = store(door, uploads, headers, rest).await?;
     let messages = get::messages(&object)?.map(|message| message.map(Outgoing::into_data));
     Ok(futures_util::stream::iter(messages).boxed())
 }
@@ -53,14 +54,18 @@ fn answer(mut data: FlightData) -> Option<FlightData> {
 /// Stores what comes, and gets it.
 async fn store(
     door: &Door,
+    uploads: &Uploads,
     headers: HeaderMap,
     rest: impl futures_util::Stream<Item = Result<FlightData, Status>> + Unpin,
 ) -> Result<Object, Status> {
-    let mut upload = Upload::new(door.clone(), headers, None);
+    let mut upload = Upload::new(door.clone(), uploads.clone(), headers, None);
     let mut rest = rest;
     while let Some(data) = rest.try_next().await? {
         upload.message(data).await?;
     }
-    let info = upload.finish().await?;
+    let Some(info) = upload.finish().await? else {
+        let message = "an exchange stores an object of its own: append by DoPut";
+        return Err(Status::invalid_argument(message));
+    };
     door.ask(move |client| client.get(&info.name)).await
 }

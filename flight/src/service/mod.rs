@@ -20,21 +20,24 @@ use self::hint::Hint;
 use crate::auth::{self, Guard, Right};
 use crate::door::Door;
 use crate::names;
+use crate::put::Uploads;
 
 /// The service, as tonic takes it, for messages of at most this many bytes.
 pub(crate) fn service(
     door: Door,
+    uploads: Uploads,
     hint: Hint,
     guard: Arc<Guard>,
     message_bytes: usize,
 ) -> FlightServiceServer<Far> {
-    let far = Far { door, hint, guard };
+    let far = Far { door, uploads, hint, guard };
     FlightServiceServer::new(far).max_decoding_message_size(message_bytes)
 }
 
 /// Every call of Flight on one store.
 pub(crate) struct Far {
     door: Door,
+    uploads: Uploads,
     hint: Hint,
     guard: Arc<Guard>,
 }
@@ -106,7 +109,8 @@ impl FlightService for Far {
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
         let headers = request.metadata().clone().into_headers();
-        let exchanged = exchange::exchange(&self.door, headers, request.into_inner()).await?;
+        let exchanged =
+            exchange::exchange(&self.door, &self.uploads, headers, request.into_inner()).await?;
         Ok(Response::new(exchanged))
     }
 
@@ -116,7 +120,7 @@ impl FlightService for Far {
     ) -> Result<Response<Self::DoActionStream>, Status> {
         let right = request.extensions().get().copied().unwrap_or(Right::Read);
         let action = request.into_inner();
-        let results = action::act(&self.door, &self.hint, right, action).await?;
+        let results = action::act(&self.door, &self.uploads, &self.hint, right, action).await?;
         Ok(Response::new(results))
     }
 

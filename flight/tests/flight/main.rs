@@ -8,3 +8,4 @@ mod harness;
 mod limits;
 mod put;
 mod sockets;
+mod steps;
