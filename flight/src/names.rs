@@ -25,12 +25,24 @@ pub(crate) struct TicketBody {
     /// How long to wait for the object, in milliseconds; not at all when nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) timeout_ms: Option<u64>,
+    /// `lz4` or `zstd`: how bodies are compressed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) compression: Option<String>,
+    /// `hydrate` sends values in place of dictionaries; `keep` does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dictionaries: Option<String>,
 }
 
 impl TicketBody {
     /// A ticket that asks for nothing but the object.
     pub(crate) fn of(name: &Name) -> Self {
-        Self { name: to_text(name), max_message_bytes: None, timeout_ms: None }
+        Self {
+            name: to_text(name),
+            max_message_bytes: None,
+            timeout_ms: None,
+            compression: None,
+            dictionaries: None,
+        }
     }
 }
 

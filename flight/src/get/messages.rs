@@ -10,6 +10,7 @@ use sheaf_ipc::{Cutter, File, MessageKind, Piece};
 use sheaf_store::{Object, ObjectKind};
 use tonic::Status;
 
+use super::encoded::Encoded;
 use super::frame;
 use super::opaque::Opaque;
 use super::options::Options;
@@ -60,10 +61,14 @@ impl Outgoing {
 pub(super) enum Messages {
     Table(Box<Table>),
     Opaque(Opaque),
+    Encoded(Box<Encoded>),
 }
 
 impl Messages {
     pub(super) fn new(object: &Object, options: Options) -> Result<Self, Status> {
+        if !options.are_as_stored() {
+            return Ok(Self::Encoded(Box::new(Encoded::new(object, options)?)));
+        }
         if object.info().kind == ObjectKind::Bytes {
             return Ok(Self::Opaque(Opaque::new(object, options)));
         }
@@ -80,6 +85,7 @@ impl Messages {
         match self {
             Self::Table(table) => table.next(),
             Self::Opaque(opaque) => Ok(opaque.next()),
+            Self::Encoded(encoded) => encoded.next(),
         }
     }
 }

@@ -11,6 +11,7 @@
 //! header in memory for each stream. When the reader leaves, the body is dropped, and the hold with
 //! it.
 
+mod encoded;
 mod frame;
 mod messages;
 mod opaque;
@@ -33,6 +34,7 @@ pub(crate) use self::opaque::{
     schema_message as opaque_schema_message,
 };
 
+pub(crate) use self::encoded::hydrated_schema_message;
 pub(crate) use self::messages::Outgoing;
 pub(crate) use self::opaque::schema as opaque_schema;
 pub(crate) use self::options::Options;

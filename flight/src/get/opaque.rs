@@ -39,6 +39,11 @@ pub(crate) fn chunks_of(object: &Object) -> u64 {
     object.info().bytes.div_ceil(CHUNK_BYTES as u64)
 }
 
+/// The bytes of a chunk in a stream that is sent so.
+pub(super) fn chunk(options: &Options) -> usize {
+    CHUNK_BYTES.min(options.message_bytes)
+}
+
 /// The messages of an object of opaque bytes.
 pub(super) struct Opaque {
     bytes: Buffer,
@@ -49,7 +54,7 @@ pub(super) struct Opaque {
 
 impl Opaque {
     pub(super) fn new(object: &Object, options: Options) -> Self {
-        let chunk = CHUNK_BYTES.min(options.message_bytes);
+        let chunk = chunk(&options);
         Self { bytes: object.buffer().clone(), next: 0, has_begun: false, chunk }
     }
 

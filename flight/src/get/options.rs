@@ -1,5 +1,6 @@
 //! What a reader may ask of a stream: in its ticket, or in headers, which win.
 
+use arrow_ipc::CompressionType;
 use http::HeaderMap;
 use tonic::Status;
 
@@ -18,51 +19,89 @@ const MOST_MESSAGE_BYTES: usize = (2 << 30) - (1 << 20);
 /// The header that asks for larger, or smaller, messages.
 pub(crate) const MESSAGE_BYTES_HEADER: &str = "sheaf-max-message-bytes";
 
+/// The header that asks for compression.
+const COMPRESSION_HEADER: &str = "sheaf-compression";
+
+/// The header that says what becomes of dictionaries.
+const DICTIONARIES_HEADER: &str = "sheaf-dictionaries";
+
 /// How a stream is to be sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Options {
     /// The most that the body of a message may take, in bytes.
     pub(crate) message_bytes: usize,
+    /// How bodies are compressed.
+    pub(super) compression: Option<CompressionType>,
+    /// Whether values are sent in place of dictionaries.
+    pub(crate) hydrates: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { message_bytes: DEFAULT_MESSAGE_BYTES }
+        Self { message_bytes: DEFAULT_MESSAGE_BYTES, ..Self::LARGEST }
     }
 }
 
 impl Options {
-    /// Messages as large as gRPC carries them.
-    pub(crate) const LARGEST: Self = Self { message_bytes: MOST_MESSAGE_BYTES };
+    /// Messages as they are stored, and as large as gRPC carries them.
+    pub(crate) const LARGEST: Self =
+        Self { message_bytes: MOST_MESSAGE_BYTES, compression: None, hydrates: false };
 
     /// What the ticket and the headers ask for.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` for what can't be had.
     pub(crate) fn new(ticket: &TicketBody, headers: &HeaderMap) -> Result<Self, Status> {
-        let asked = match headers.get(MESSAGE_BYTES_HEADER) {
-            None => ticket.max_message_bytes,
-            Some(value) => {
-                let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
-                Some(number.ok_or_else(|| {
-                    Status::invalid_argument(format!(
-                        "{MESSAGE_BYTES_HEADER} is no number of bytes"
-                    ))
-                })?)
+        let word = |header, said: &Option<String>| match text(headers, header)? {
+            Some(text) => Ok(Some(text)),
+            None => Ok::<_, Status>(said.clone()),
+        };
+        let message_bytes = match text(headers, MESSAGE_BYTES_HEADER)? {
+            None => message_bytes(ticket.max_message_bytes)?,
+            Some(text) => message_bytes(Some(text.trim().parse().map_err(|_| {
+                Status::invalid_argument(format!("{MESSAGE_BYTES_HEADER} is no number of bytes"))
+            })?))?,
+        };
+        let compression = match word(COMPRESSION_HEADER, &ticket.compression)?.as_deref() {
+            None | Some("none") => None,
+            Some("lz4") => Some(CompressionType::LZ4_FRAME),
+            Some("zstd") => Some(CompressionType::ZSTD),
+            Some(other) => {
+                let message = format!("compression is lz4, zstd or none, not {other}");
+                return Err(Status::invalid_argument(message));
             }
         };
-        let message_bytes = match asked {
-            None => DEFAULT_MESSAGE_BYTES,
-            Some(bytes) if bytes >= LEAST_MESSAGE_BYTES as u64 => {
-                usize::try_from(bytes).unwrap_or(usize::MAX).min(MOST_MESSAGE_BYTES)
-            }
-            Some(bytes) => {
-                return Err(Status::invalid_argument(format!(
-                    "messages of {bytes} bytes; the least is {LEAST_MESSAGE_BYTES}"
-                )));
+        let hydrates = match word(DICTIONARIES_HEADER, &ticket.dictionaries)?.as_deref() {
+            None | Some("keep") => false,
+            Some("hydrate") => true,
+            Some(other) => {
+                let message = format!("dictionaries are kept (keep) or hydrate, not {other}");
+                return Err(Status::invalid_argument(message));
             }
         };
-        Ok(Self { message_bytes })
+        Ok(Self { message_bytes, compression, hydrates })
+    }
+
+    /// Whether messages go out as they are stored.
+    pub(super) fn are_as_stored(&self) -> bool {
+        self.compression.is_none() && !self.hydrates
+    }
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Result<Option<String>, Status> {
+    let said = headers.get(name).map(|value| value.to_str().map(str::to_owned));
+    said.transpose().map_err(|_| Status::invalid_argument(format!("{name} is no text")))
+}
+
+fn message_bytes(asked: Option<u64>) -> Result<usize, Status> {
+    match asked {
+        None => Ok(DEFAULT_MESSAGE_BYTES),
+        Some(bytes) if bytes >= LEAST_MESSAGE_BYTES as u64 => {
+            Ok(usize::try_from(bytes).unwrap_or(usize::MAX).min(MOST_MESSAGE_BYTES))
+        }
+        Some(bytes) => Err(Status::invalid_argument(format!(
+            "messages of {bytes} bytes; the least is {LEAST_MESSAGE_BYTES}"
+        ))),
     }
 }
 

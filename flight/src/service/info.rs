@@ -6,6 +6,7 @@
 use arrow_flight::{Criteria, FlightEndpoint, FlightInfo, SchemaResult};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use http::HeaderMap;
 use serde::Deserialize;
 use sheaf_store::{Client, Object, ObjectKind, State};
 use tonic::Status;
@@ -13,7 +14,7 @@ use tonic::Status;
 use super::Answers;
 use super::hint::{AppMetadata, Hint};
 use crate::door::Door;
-use crate::get;
+use crate::get::{self, Options};
 use crate::names::{self, TicketBody};
 use crate::status;
 
@@ -24,21 +25,33 @@ const PAGE: usize = 64;
 pub(super) async fn of(door: &Door, hint: &Hint, wanted: TicketBody) -> Result<FlightInfo, Status> {
     let name = names::of_text(&wanted.name)?;
     let hint = hint.clone();
+    let hydrates = hydrates(&wanted)?;
     door.ask(move |client| {
         let object = client.get(&name)?;
-        info(&object, &hint, wanted)
+        info(&object, &hint, wanted, hydrates)
     })
     .await
+}
+
+/// Whether the stream that is asked for has values in place of dictionaries.
+fn hydrates(wanted: &TicketBody) -> Result<bool, Status> {
+    Ok(Options::new(wanted, &HeaderMap::new())?.hydrates)
 }
 
 /// The schema of an object's stream.
 pub(super) async fn schema(door: &Door, wanted: &TicketBody) -> Result<SchemaResult, Status> {
     let name = names::of_text(&wanted.name)?;
-    let schema = door.ask(move |client| schema_of(&client.get(&name)?)).await?;
+    let hydrates = hydrates(wanted)?;
+    let schema = door.ask(move |client| schema_of(&client.get(&name)?, hydrates)).await?;
     Ok(SchemaResult { schema })
 }
 
-fn info(object: &Object, hint: &Hint, wanted: TicketBody) -> sheaf_store::Result<FlightInfo> {
+fn info(
+    object: &Object,
+    hint: &Hint,
+    wanted: TicketBody,
+    hydrates: bool,
+) -> sheaf_store::Result<FlightInfo> {
     let facts = object.info();
     let descriptor = names::descriptor(&facts.name);
     let endpoint = FlightEndpoint::new().with_ticket(names::ticket(&wanted));
@@ -48,7 +61,7 @@ fn info(object: &Object, hint: &Hint, wanted: TicketBody) -> sheaf_store::Result
         ObjectKind::Bytes => get::chunks_of(object),
     };
     let mut info = FlightInfo::new().with_descriptor(descriptor).with_endpoint(endpoint);
-    info.schema = schema_of(object)?;
+    info.schema = schema_of(object, hydrates)?;
     info.total_records = i64::try_from(rows).unwrap_or(-1);
     info.total_bytes = i64::try_from(facts.bytes).unwrap_or(-1);
     info.ordered = true;
@@ -57,8 +70,9 @@ fn info(object: &Object, hint: &Hint, wanted: TicketBody) -> sheaf_store::Result
 }
 
 /// The schema message as Flight has it: behind a marker and its length.
-fn schema_of(object: &Object) -> sheaf_store::Result<Bytes> {
+fn schema_of(object: &Object, hydrates: bool) -> sheaf_store::Result<Bytes> {
     let header = match object.info().kind {
+        ObjectKind::Table if hydrates => get::hydrated_schema_message(object.table()?.schema()),
         ObjectKind::Table => {
             let table = object.table()?;
             let message = table.file().message(0);
@@ -137,7 +151,7 @@ fn page(
     };
     let told = |object: Object| {
         let wanted = TicketBody::of(&object.info().name);
-        info(&object, hint, wanted).map_err(|error| status::of(&error))
+        info(&object, hint, wanted, false).map_err(|error| status::of(&error))
     };
     objects.into_iter().flatten().map(told).collect()
 }
