@@ -11,6 +11,8 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tonic::server::NamedService;
 use tonic::service::Routes;
+use tonic_reflection::server as reflection;
+use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 use crate::address::Address;
 use crate::auth::Guard;
@@ -157,7 +159,21 @@ async fn routes(
     let (reporter, health) = tonic_health::server::health_reporter();
     let serving = tonic_health::ServingStatus::Serving;
     reporter.set_service_status(<Front as NamedService>::NAME, serving).await;
-    Routes::new(Front::new(rest, get, put)).add_service(health).prepare()
+    let mut routes = Routes::new(Front::new(rest, get, put)).add_service(health);
+    // The descriptions are part of the program: a test makes sure that they are sound.
+    match reflection() {
+        Ok(reflection) => routes = routes.add_service(reflection),
+        Err(error) => tracing::error!(%error, "no reflection"),
+    }
+    routes.prepare()
+}
+
+/// Tells generic clients, such as `grpcurl`, what there is to call.
+fn reflection() -> Result<ServerReflectionServer<impl ServerReflection>, reflection::Error> {
+    reflection::Builder::configure()
+        .register_encoded_file_descriptor_set(include_bytes!("../proto/flight.bin"))
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
 }
 
 fn runtime() -> Result<Runtime> {

@@ -1,4 +1,5 @@
-//! Streams that are encoded anew, for who asks: compressed, or with values in place of dictionaries.
+//! Streams that are encoded anew, for who asks: compressed, or with values in place of
+//! dictionaries.
 //!
 //! What is stored is neither, so here every body is made: a message at a time, when its turn comes.
 

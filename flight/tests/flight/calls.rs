@@ -8,8 +8,8 @@ use arrow_schema::Schema;
 use futures_util::{TryStreamExt, stream};
 use sheaf_flight::Hint;
 use sheaf_store::PutOptions;
-use tonic::Code;
 use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
 
 use crate::get::numbers;
 use crate::harness::Endpoint;
@@ -225,4 +225,41 @@ async fn an_exchange_with_a_name_stores_and_reads_back() {
     );
     assert_eq!(decoded.try_collect::<Vec<_>>().await.unwrap(), batches);
     assert_eq!(endpoint.store.info("t", false).unwrap().rows, 200);
+}
+
+/// What a generic client is told of, by reflection.
+pub(crate) async fn services(
+    channel: Channel,
+    token: Option<String>,
+) -> Result<Vec<String>, Status> {
+    use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+    use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+    use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+    use tonic_reflection::pb::v1::{ServerReflectionRequest, ServiceResponse};
+
+    let asked = MessageRequest::ListServices(String::new());
+    let asked = ServerReflectionRequest { message_request: Some(asked), ..Default::default() };
+    let mut request = Request::new(stream::iter([asked]));
+    if let Some(token) = token {
+        request.metadata_mut().insert("authorization", token.parse().unwrap());
+    }
+    let mut client = ServerReflectionClient::new(channel);
+    let answer = client.server_reflection_info(request).await?.into_inner().message().await?;
+    match answer.unwrap().message_response {
+        Some(MessageResponse::ListServicesResponse(told)) => {
+            Ok(told.service.into_iter().map(|ServiceResponse { name }| name).collect())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reflection_tells_what_there_is_to_call() {
+    let endpoint = Endpoint::start();
+
+    let told = services(endpoint.channel().await, None).await.unwrap();
+
+    for service in ["arrow.flight.protocol.FlightService", "grpc.health.v1.Health"] {
+        assert!(told.iter().any(|name| name == service), "{told:?}");
+    }
 }

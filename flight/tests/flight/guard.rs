@@ -20,6 +20,7 @@ use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::calls::services;
 use crate::get::numbers;
 use crate::harness::{Endpoint, alone};
 use crate::put::stream_of;
@@ -121,6 +122,10 @@ async fn no_call_is_answered_without_a_token_but_for_health() {
     let service = "arrow.flight.protocol.FlightService".to_owned();
     let healthy = health.check(HealthCheckRequest { service }).await.unwrap();
 
+    let reflected = services(guarded.endpoint.channel().await, None).await.unwrap_err();
+    assert_eq!(reflected.code(), Code::Unauthenticated);
+    let reader = bearer(&guarded.reader);
+    assert!(services(guarded.endpoint.channel().await, Some(reader)).await.is_ok());
     let codes = refused.map(|status| status.unwrap().code());
     assert_eq!(codes, [Code::Unauthenticated; 9]);
     assert_eq!(healthy.into_inner().status, 1);
