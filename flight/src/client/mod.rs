@@ -150,7 +150,9 @@ impl FarClient {
             None => {
                 let link = Arc::new(Link::connect(&self.0.url, &self.0.options)?);
                 // What a parent has is left as it is, locks and all.
-                slot.replace(link.clone()).map(std::mem::forget);
+                if let Some(old) = slot.replace(link.clone()) {
+                    std::mem::forget(old);
+                }
                 Ok(link)
             }
         }

@@ -25,12 +25,12 @@ use crate::status;
 pub(super) enum Begun {
     /// No schema has come.
     Draft(GrowingDraft, ObjectKind),
-    Making(Making),
+    Making(Box<Making>),
 }
 
 enum Slot {
     /// Put there as the so-manieth.
-    Resting(Box<Begun>, u64),
+    Resting(Begun, u64),
     AtWork,
 }
 
@@ -88,7 +88,7 @@ impl Uploads {
         let mut table = self.table();
         match table.slots.get_mut(id).map(|slot| std::mem::replace(slot, Slot::AtWork)) {
             Some(Slot::Resting(begun, _)) => {
-                Ok((Taken { uploads: self.clone(), id: id.to_owned() }, *begun))
+                Ok((Taken { uploads: self.clone(), id: id.to_owned() }, begun))
             }
             Some(Slot::AtWork) => Err(Status::failed_precondition(
                 "another call appends to this upload: wait until it has ended",
@@ -146,7 +146,7 @@ impl Taken {
         let mut table = uploads.table();
         table.rests += 1;
         let rest = table.rests;
-        table.slots.insert(id.clone(), Slot::Resting(Box::new(begun), rest));
+        table.slots.insert(id.clone(), Slot::Resting(begun, rest));
         drop(table);
         drop(self);
         tokio::spawn(async move {

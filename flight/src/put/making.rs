@@ -38,7 +38,7 @@ impl Making {
             Begun::Draft(_, expected) => {
                 Err(invalid(format!("a stream of {kind} for an upload of {expected}")))
             }
-            Begun::Making(making) if making.ingest.schema() == ingest.schema() => Ok(making),
+            Begun::Making(making) if making.ingest.schema() == ingest.schema() => Ok(*making),
             Begun::Making(_) => {
                 Err(invalid("a stream of another schema than the upload's first".into()))
             }

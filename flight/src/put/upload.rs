@@ -137,7 +137,7 @@ impl Upload {
             return Err(Status::invalid_argument("an upload without a schema"));
         };
         if let Some(step) = self.step.take() {
-            step.rest(Begun::Making(making));
+            step.rest(Begun::Making(Box::new(making)));
             return Ok(None);
         }
         self.door.ask(move |_| making.finish()).await.map(Some)

@@ -125,7 +125,8 @@ fn dictionaries_nulls_and_nesting_come_back_from_put_and_from_writer() {
 fn a_batch_is_not_cut_for_a_client_that_takes_it_whole() {
     let endpoint = Endpoint::start();
     let batch = numbers(300_000);
-    endpoint.store.put("t", &batch.schema(), &[batch.clone()], &PutOptions::default()).unwrap();
+    let none = PutOptions::default();
+    endpoint.store.put("t", &batch.schema(), std::slice::from_ref(&batch), &none).unwrap();
 
     assert_eq!(read(&far(&endpoint), "t"), [batch]);
 }
