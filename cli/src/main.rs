@@ -13,6 +13,7 @@ mod args;
 mod error;
 mod flight;
 mod format;
+mod heap;
 mod json;
 mod machine;
 mod misuse;

@@ -10,6 +10,7 @@ use sheaf_store::{Client, ConnectOptions, ServeOptions};
 use crate::args::Global;
 use crate::error::Result;
 use crate::flight::Flight;
+use crate::heap;
 use crate::machine::Memory;
 use crate::units::{human_bytes, parse_bytes, parse_duration};
 
@@ -50,6 +51,7 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn run(&self, global: &Global) -> Result<()> {
+        heap::keep_buffers();
         let socket = match &self.socket {
             Some(path) => path.clone(),
             None => global.socket()?,
