@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+
 import pyarrow as pa
 import pyarrow.flight as fl
 import pytest
@@ -67,3 +71,27 @@ def test_a_token_and_certificates_are_shown() -> None:
         sheaf.connect(url, token="secret", near=False).close()
     with pytest.raises(sheaf.Unavailable, match=url):
         sheaf.connect(url, timeout=0)
+
+
+def test_a_forked_child_connects_anew() -> None:
+    with sheaf.serve(memory="64MiB", flight="127.0.0.1:0") as served:
+        with sheaf.connect(served.flight_urls[0], near=False) as far:
+            far.put_bytes("note", b"hello")
+            child = os.fork()
+            if child == 0:
+                status = 1
+                try:
+                    status = int(bytes(far.bytes("note")) != b"hello")
+                finally:
+                    os._exit(status)
+            assert os.waitpid(child, 0)[1] == 0
+            assert bytes(far.bytes("note")) == b"hello"
+
+
+def test_ctrl_c_ends_a_wait_for_a_far_store() -> None:
+    with sheaf.serve(memory="64MiB", flight="127.0.0.1:0") as served:
+        with sheaf.connect(served.flight_urls[0], near=False) as far:
+            threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()
+            with pytest.raises(KeyboardInterrupt):
+                far.get("never", timeout=60)
+            assert far.list() == []

@@ -13,7 +13,9 @@ import pytest
 
 import sheaf
 
-TRADES = pa.table({"k": np.arange(1000), "v": np.arange(1000) / 2, "s": [str(i) for i in range(1000)]})
+TRADES = pa.table(
+    {"k": np.arange(1000), "v": np.arange(1000) / 2, "s": [str(i) for i in range(1000)]}
+)
 
 
 @pytest.fixture(params=["near", "far"])
@@ -174,7 +176,9 @@ def test_wait_does_not_hold(store):
 
 
 def test_bytes_are_read_only_and_whatever_has_a_buffer_can_be_put(store):
-    for index, data in enumerate([b"abc", bytearray(b"abc"), memoryview(b"abc"), np.frombuffer(b"abc", "u1")]):
+    for index, data in enumerate(
+        [b"abc", bytearray(b"abc"), memoryview(b"abc"), np.frombuffer(b"abc", "u1")]
+    ):
         store.put_bytes(f"b{index}", data)
         view = store.bytes(f"b{index}")
         assert view.readonly and bytes(view) == b"abc"
@@ -363,7 +367,9 @@ def test_what_is_long_is_shown_by_its_beginning(store):
 
 
 def test_a_schema_is_read_from_whatever_describes_one():
-    schema = sheaf.Schema({"a": "int64", "b": "timestamp[ns, tz=UTC]?", "c": np.float32, "d": pa.string()})
+    schema = sheaf.Schema(
+        {"a": "int64", "b": "timestamp[ns, tz=UTC]?", "c": np.float32, "d": pa.string()}
+    )
 
     assert schema.types == ["int64", "timestamp[ns, tz=UTC]", "float32", "string"]
     assert schema["b"] == "timestamp[ns, tz=UTC]" and "c" in schema and list(schema) == list("abcd")

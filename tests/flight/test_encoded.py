@@ -11,7 +11,10 @@ from endpoint import Endpoint
 
 
 def get(client: fl.FlightClient, name: str, **headers: object) -> pa.Table:
-    asked = [(f"sheaf-{key.replace('_', '-')}".encode(), str(value).encode()) for key, value in headers.items()]
+    asked = [
+        (f"sheaf-{key.replace('_', '-')}".encode(), str(value).encode())
+        for key, value in headers.items()
+    ]
     reader = client.do_get(fl.Ticket(name), fl.FlightCallOptions(headers=asked))
     table = reader.read_all()
     table.validate(full=True)
