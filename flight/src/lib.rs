@@ -12,6 +12,28 @@
 //! and writes into drafts like everybody else, and has no other way to the store. So whatever the
 //! near door promises of safety, limits and lifetime holds here, too.
 //!
+//! The other side is here, too: [`connect`] takes the URL of either door, maps a store that is on
+//! this machine and streams from any other; both are a [`sheaf_store::Store`].
+//!
+//! ```
+//! use sheaf_flight::{Address, FarOptions, FlightListener, FlightOptions};
+//! use sheaf_store::{PutOptions, ServeOptions, Server};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = tempfile::tempdir()?;
+//! let server = Server::spawn(ServeOptions::new(folder.path().join("store.sock"), 64 << 20))?;
+//! let options = FlightOptions::new(vec!["127.0.0.1:0".parse::<Address>()?]);
+//! let endpoint = FlightListener::bind(options)?.serve(sheaf_store::connect(&server.url())?)?;
+//!
+//! let url = format!("grpc://{}", endpoint.addresses()[0]);
+//! let store = sheaf_flight::connect(&url, &FarOptions::default())?;
+//! store.put_bytes(b"note", b"hello", &PutOptions::default())?;
+//! assert_eq!(store.get(b"note")?.as_bytes(), b"hello");
+//! assert!(store.near().is_some()); // It is on this machine, so it is mapped.
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! What this crate does not do: it keeps no data of its own, knows no object that the store does
 //! not know, and decodes no table that it serves.
 
