@@ -2,8 +2,8 @@
 //!
 //! What arrives by Flight passes large buffers, and glibc gives those back to the kernel as soon as
 //! they are free: every frame then costs the kernel fresh pages, and the processor faults. That was
-//! a third of a put. (Uploads of 268 MB, batches of 1M rows, one stream: 0.9 GB/s and 1.2 s of CPU a
-//! GB before, 1.6 GB/s and 0.65 s after; a pyarrow server beside it 1.1 and 1.0.)
+//! a third of a put. (Uploads of 268 MB, batches of 1M rows, one stream: 0.9 GB/s and 1.2 s of CPU
+//! a GB before, 1.6 GB/s and 0.65 s after; a pyarrow server beside it 1.1 and 1.0.)
 
 /// Blocks from this size on are mapped one by one, in bytes.
 const MAPPED_BYTES: libc::c_int = 32 << 20;

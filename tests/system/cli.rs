@@ -112,7 +112,7 @@ fn a_failure_is_one_line_and_status_one_and_misuse_status_two() {
         (&["put", "t", "/no/such/file.csv"], 1),
         (&["wait", "missing", "--timeout", "10ms"], 1),
         (&["ls", "--store", "unix:/no/such/socket"], 1),
-        (&["ls", "--store", "grpc://far:8815"], 2),
+        (&["ls", "--store", "http://far:8815"], 2),
         (&["put", "t", text(&unknown)], 2),
         (&["put", "t", text(&missing)], 1),
         (&["put", "t", text(folder.path())], 1),
