@@ -9,8 +9,13 @@ use bytes::Bytes;
 /// The key in the batch's metadata.
 pub(crate) const KEY: &str = "sheaf:app_metadata";
 
+/// The metadata that keeps these bytes; none at all keeps none.
+pub(crate) fn kept(app_metadata: &[u8]) -> sheaf_ipc::Metadata {
+    if app_metadata.is_empty() { Vec::new() } else { vec![to_pair(app_metadata)] }
+}
+
 /// The pair that keeps these bytes.
-pub(crate) fn to_pair(app_metadata: &[u8]) -> (String, String) {
+fn to_pair(app_metadata: &[u8]) -> (String, String) {
     (KEY.to_owned(), STANDARD.encode(app_metadata))
 }
 

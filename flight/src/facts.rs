@@ -8,11 +8,12 @@ use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use sheaf_store::{Holder, Info, ObjectKind, Peer, State};
 use tonic::Status;
+use tonic::metadata::{MetadataMap, MetadataValue};
 
 use crate::names;
 
 /// The header by which a client asks for the object's facts, beside what it gets or puts.
-pub(crate) const ASKED: &str = "sheaf-facts";
+const ASKED: &str = "sheaf-facts";
 
 /// The header, or trailer, that has them.
 pub(crate) const HEADER: &str = "sheaf-facts-bin";
@@ -121,6 +122,11 @@ impl Facts {
             holders: self.holders.into_iter().map(Holder::from).collect(),
         })
     }
+}
+
+/// Asks for the facts, beside what a call gets or puts.
+pub(crate) fn ask(metadata: &mut MetadataMap) {
+    metadata.insert(ASKED, MetadataValue::from_static("true"));
 }
 
 /// Whether these headers ask for the facts.

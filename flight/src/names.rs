@@ -5,6 +5,8 @@
 //! make one up. Names are text there: one that is no printable text is written as `0x…`, its bytes
 //! in hexadecimal.
 
+use std::time::Duration;
+
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{FlightDescriptor, Ticket};
 use serde::{Deserialize, Serialize};
@@ -78,6 +80,11 @@ pub(crate) fn wanted(descriptor: &FlightDescriptor) -> Result<TicketBody, Status
             "a descriptor of no type: give one of type PATH with the object's name",
         )),
     }
+}
+
+/// A time limit, in milliseconds; what is longer than they can say is for ever.
+pub(crate) fn millis(limit: Duration) -> u64 {
+    u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The descriptor of an object.

@@ -214,12 +214,11 @@ impl<S: Socket> AsyncWrite for Sending<S> {
         let slices = &slices[slices.iter().take_while(|slice| slice.is_empty()).count()..];
         let mut found = None;
         if self.works {
-            let places = slices.iter().enumerate().map(|(index, slice)| {
+            found = slices.iter().enumerate().find_map(|(index, slice)| {
                 let continues = index == 0 && slice.as_ptr().addr() == self.rest;
                 let least = if continues { 1 } else { LEAST_BYTES };
                 Some((index, self.mapped.find(slice, least)?))
             });
-            found = places.flatten().next();
         }
         match found {
             None => Pin::new(&mut self.socket).poll_write_vectored(cx, slices),

@@ -106,6 +106,12 @@ impl Error {
         Self::new(kind, format!("{what}: {errno}")).because(errno)
     }
 
+    /// The caller's own program ended its wait for the store.
+    #[must_use]
+    pub fn interrupted() -> Self {
+        Self::new(Kind::Interrupted, "the wait for the store was interrupted")
+    }
+
     /// What the caller should do about it.
     #[must_use]
     pub fn kind(&self) -> Kind {

@@ -69,6 +69,11 @@ pub(crate) fn run(mut command: Command) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("{}: {status}", said(&command))) }
 }
 
+/// Builds the program itself, as tests start it.
+pub(crate) fn build_program() -> Result<(), String> {
+    run(command("cargo", &["build", "--package", "sheaf", "--profile", "test"]))
+}
+
 /// Runs a test command to its end and counts what it says.
 pub(crate) fn run_counted(mut command: Command, count: &mut Count) -> Result<(), String> {
     println!("$ {}", said(&command));

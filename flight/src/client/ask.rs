@@ -42,13 +42,13 @@ pub(super) async fn ask<T: DeserializeOwned>(
     }
 }
 
-pub(super) async fn info(service: Service, name: &Name, holders: bool) -> Result<Info, Status> {
-    let body = json!({"name": names::to_text(name), "holders": holders});
+pub(super) async fn info(service: Service, name: Name, holders: bool) -> Result<Info, Status> {
+    let body = json!({"name": names::to_text(&name), "holders": holders});
     ask::<Facts>(service, "info", body).await?.into_info()
 }
 
-pub(super) async fn wait(service: Service, name: &Name, limit_ms: u64) -> Result<Info, Status> {
-    let body = json!({"name": names::to_text(name), "timeout_ms": limit_ms});
+pub(super) async fn wait(service: Service, name: Name, limit_ms: u64) -> Result<Info, Status> {
+    let body = json!({"name": names::to_text(&name), "timeout_ms": limit_ms});
     ask::<Facts>(service, "wait", body).await?.into_info()
 }
 

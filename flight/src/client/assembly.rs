@@ -1,13 +1,12 @@
 //! The messages of a stream, put together to an object in this process's memory.
 
-use arrow_array::cast::AsArray;
 use arrow_buffer::{Buffer, MutableBuffer};
 use arrow_flight::FlightData;
-use sheaf_ipc::{Ingest, Intake, Metadata, Part};
+use sheaf_ipc::{Ingest, Intake, Part};
 use sheaf_store::{Error, Info, Kind, Object, ObjectKind, Result};
 
-use crate::app_metadata;
-use crate::get::OPAQUE_COLUMN;
+use crate::app_metadata::kept;
+use crate::get::opaque;
 
 /// The most that is taken ahead of the messages, whatever the server says that will come, in bytes.
 const MOST_AHEAD: u64 = 4 << 30;
@@ -15,7 +14,7 @@ const MOST_AHEAD: u64 = 4 << 30;
 /// An object of which a part has come.
 pub(super) struct Assembly {
     info: Info,
-    bytes: MutableBuffer,
+    bytes: Bytes,
     ingest: Option<Ingest>,
 }
 
@@ -23,7 +22,7 @@ impl Assembly {
     /// Nothing has come yet of the object of which this is known.
     pub(super) fn new(info: Info) -> Self {
         let ahead = usize::try_from(info.bytes.min(MOST_AHEAD)).unwrap_or(0);
-        Self { info, bytes: MutableBuffer::with_capacity(ahead), ingest: None }
+        Self { info, bytes: Bytes::new(ahead), ingest: None }
     }
 
     /// Takes the next message.
@@ -36,10 +35,8 @@ impl Assembly {
             (None, _) => self.begin(&data_header),
             (Some(ingest), ObjectKind::Bytes) => {
                 let batch = ingest.decode(&data_header, &aligned(&data_body))?;
-                let column = batch.as_ref().and_then(|batch| batch.column_by_name(OPAQUE_COLUMN));
-                let chunks = column.and_then(|column| column.as_binary_opt::<i32>());
-                for chunk in chunks.into_iter().flatten().flatten() {
-                    self.bytes.extend_from_slice(chunk);
+                for chunk in batch.iter().flat_map(opaque::chunks) {
+                    self.bytes.extend(chunk.len()).copy_from_slice(chunk);
                 }
                 Ok(())
             }
@@ -51,7 +48,7 @@ impl Assembly {
                         part.iter().for_each(|part| self.append(part));
                     }
                     Intake::Placed(place) => {
-                        let target = extend(&mut self.bytes, place.len());
+                        let target = self.bytes.extend(place.len());
                         place.start(target);
                         for run in place.runs() {
                             let bytes = &data_body[run.source..run.source + run.len];
@@ -74,7 +71,7 @@ impl Assembly {
     }
 
     fn append(&mut self, part: &Part) {
-        part.fill(extend(&mut self.bytes, part.len()));
+        part.fill(self.bytes.extend(part.len()));
     }
 
     /// The object, all of whose messages have come; it is checked like any other.
@@ -85,22 +82,37 @@ impl Assembly {
         if self.info.kind == ObjectKind::Table {
             self.append(&ingest.finish()?);
         }
-        Object::in_memory(self.info, self.bytes.into())
+        Object::in_memory(self.info, self.bytes.finish())
     }
 }
 
-/// This many bytes more.
-fn extend(bytes: &mut MutableBuffer, len: usize) -> &mut [u8] {
-    let start = bytes.len();
-    bytes.resize(start + len, 0);
-    &mut bytes.as_slice_mut()[start..]
+/// Bytes that grow. What is taken ahead is the kernel's zero pages, which nobody writes twice.
+struct Bytes {
+    memory: MutableBuffer,
+    len: usize,
+}
+
+impl Bytes {
+    fn new(ahead: usize) -> Self {
+        Self { memory: MutableBuffer::from_len_zeroed(ahead), len: 0 }
+    }
+
+    /// So many more.
+    fn extend(&mut self, len: usize) -> &mut [u8] {
+        let start = self.len;
+        self.len += len;
+        if self.len > self.memory.len() {
+            self.memory.resize(self.len, 0);
+        }
+        &mut self.memory.as_slice_mut()[start..self.len]
+    }
+
+    fn finish(mut self) -> Buffer {
+        self.memory.truncate(self.len);
+        self.memory.into()
+    }
 }
 
 fn aligned(body: &[u8]) -> Buffer {
     Buffer::from_slice_ref(body)
-}
-
-/// The metadata that keeps what came beside a batch.
-fn kept(app_metadata: &[u8]) -> Metadata {
-    if app_metadata.is_empty() { Vec::new() } else { vec![app_metadata::to_pair(app_metadata)] }
 }

@@ -23,19 +23,15 @@ impl FarClient {
     /// order.
     pub(super) fn fetch(&self, names: &[Name], timeout: Duration) -> Result<Vec<Result<Object>>> {
         let link = self.link()?;
-        let deadline = Instant::now().checked_add(timeout).filter(|_| !timeout.is_zero());
-        let is_endless = deadline.is_none() && !timeout.is_zero();
+        let start = Instant::now();
         let calls: Vec<_> = names
             .iter()
             .map(|name| {
                 let (service, name) = (link.service(), name.clone());
                 async move {
-                    let left = match deadline {
-                        // Who asked for a time limit is told that it is over.
-                        Some(end) => Some(end.saturating_duration_since(Instant::now()).max(LEAST)),
-                        None => is_endless.then_some(Duration::MAX),
-                    };
-                    get(service, &name, left).await
+                    // Who asked for a time limit is told that it is over.
+                    let left = timeout.saturating_sub(start.elapsed()).max(LEAST);
+                    get(service, &name, (!timeout.is_zero()).then_some(left)).await
                 }
             })
             .collect();
@@ -50,10 +46,9 @@ impl FarClient {
 const LEAST: Duration = Duration::from_millis(1);
 
 async fn get(service: Service, name: &Name, wait: Option<Duration>) -> Result<Object, Status> {
-    let millis = |wait: Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     let ticket = names::ticket(&TicketBody {
         max_message_bytes: Some(Options::LARGEST.message_bytes as u64),
-        timeout_ms: wait.map(millis),
+        timeout_ms: wait.map(names::millis),
         ..TicketBody::of(name)
     });
     loop {
@@ -66,13 +61,13 @@ async fn get(service: Service, name: &Name, wait: Option<Duration>) -> Result<Ob
 /// The object of a ticket; nothing if it was replaced while it was asked for.
 async fn try_get(mut service: Service, ticket: &Ticket) -> Result<Option<Object>, Status> {
     let mut request = Request::new(ticket.clone());
-    request.metadata_mut().insert(facts::ASKED, "true".parse().map_err(unfit)?);
+    facts::ask(request.metadata_mut());
     let response = service.do_get(request).await?;
     let told = facts::take(response.metadata().as_ref())?;
     let lacks_metadata = told.lacks_metadata();
     let mut info = told.into_info()?;
     if lacks_metadata {
-        let whole = super::ask::info(service, &info.name, false).await?;
+        let whole = super::ask::info(service, info.name.clone(), false).await?;
         if !is_same(&whole, &info) {
             return Ok(None);
         }
@@ -90,8 +85,4 @@ async fn try_get(mut service: Service, ticket: &Ticket) -> Result<Option<Object>
 fn is_same(one: &Info, other: &Info) -> bool {
     let facts = |info: &Info| (info.created_ms, info.sealed_ms, info.bytes, info.rows);
     facts(one) == facts(other)
-}
-
-fn unfit(error: impl std::fmt::Display) -> Status {
-    Status::internal(error.to_string())
 }

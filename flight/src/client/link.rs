@@ -104,7 +104,7 @@ impl Link {
             match tried {
                 Err(error) if error.kind() == Kind::Unavailable && Instant::now() < deadline => {
                     if self.interrupted.is_some_and(|asked| asked()) {
-                        return Err(interrupted());
+                        return Err(Error::interrupted());
                     }
                     std::thread::sleep(pause);
                     pause = (pause * 2).min(ASKING);
@@ -122,11 +122,6 @@ impl Link {
     /// What carries them.
     pub(super) fn transport(&self) -> Transport {
         self.transport.clone()
-    }
-
-    /// Where it leads to.
-    pub(super) fn url(&self) -> &FarUrl {
-        &self.url
     }
 
     /// Whether this process may use it: a forked child has not its threads.
@@ -149,7 +144,7 @@ impl Link {
                 Err(RecvTimeoutError::Timeout) => {
                     if self.interrupted.is_some_and(|asked| asked()) {
                         task.abort();
-                        return Err(interrupted());
+                        return Err(Error::interrupted());
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => {
@@ -195,10 +190,6 @@ impl Drop for Link {
             None => {}
         }
     }
-}
-
-pub(super) fn interrupted() -> Error {
-    Error::new(Kind::Interrupted, "the wait for the store was interrupted")
 }
 
 fn token(options: &FarOptions) -> Result<Token> {

@@ -23,6 +23,7 @@ mod options;
 mod put;
 mod url;
 
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,10 +33,11 @@ use serde_json::{Value, json};
 use sheaf_store::{
     Client, Error, Info, Kind, Name, Object, PutOptions, Result, Stat, Store, Writer,
 };
+use tonic::Status;
 
 pub use self::options::{FarOptions, FarTls};
 
-use self::link::Link;
+use self::link::{Link, Service};
 use self::put::FarWriter;
 use self::url::{FarUrl, Url};
 use crate::names;
@@ -177,9 +179,16 @@ impl FarClient {
         action: &'static str,
         body: Value,
     ) -> Result<T> {
+        self.call(move |service| ask::ask(service, action, body))
+    }
+
+    /// Makes a call and waits for its outcome.
+    fn call<T: Send + 'static, F>(&self, call: impl FnOnce(Service) -> F) -> Result<T>
+    where
+        F: Future<Output = std::result::Result<T, Status>> + Send + 'static,
+    {
         let link = self.link()?;
-        let service = link.service();
-        link.block(async move { ask::ask(service, action, body).await })
+        link.block(call(link.service()))
     }
 
     fn upload(&self, name: &[u8], schema: &SchemaRef, options: &PutOptions) -> Result<FarWriter> {
@@ -201,7 +210,7 @@ impl Store for FarClient {
     }
 
     fn put_bytes(&self, name: &[u8], bytes: &[u8], options: &PutOptions) -> Result<Info> {
-        let mut upload = self.upload(name, &crate::get::opaque_schema(), options)?;
+        let mut upload = self.upload(name, &crate::get::opaque::schema(), options)?;
         for chunk in put::chunks(bytes) {
             upload.write_all(&[chunk?])?;
         }
@@ -228,23 +237,19 @@ impl Store for FarClient {
     }
 
     fn wait(&self, name: &[u8], timeout: Duration) -> Result<Info> {
-        let (link, name) = (self.link()?, Name::new(name)?);
-        let (service, millis) = (link.service(), u64::try_from(timeout.as_millis()));
-        link.block(async move { ask::wait(service, &name, millis.unwrap_or(u64::MAX)).await })
+        let name = Name::new(name)?;
+        self.call(|service| ask::wait(service, name, names::millis(timeout)))
     }
 
     fn info(&self, name: &[u8], holders: bool) -> Result<Info> {
-        let (link, name) = (self.link()?, Name::new(name)?);
-        let service = link.service();
-        link.block(async move { ask::info(service, &name, holders).await })
+        let name = Name::new(name)?;
+        self.call(|service| ask::info(service, name, holders))
     }
 
     fn list(&self, prefix: &[u8], holders: bool) -> Result<Vec<Info>> {
-        let link = self.link()?;
-        let service = link.service();
         // A prefix is text on the way, so what is none is looked for here.
         let text = std::str::from_utf8(prefix).unwrap_or_default().to_owned();
-        let mut infos = link.block(async move { ask::list(service, text, holders).await })?;
+        let mut infos = self.call(|service| ask::list(service, text, holders))?;
         infos.retain(|info| info.name.as_bytes().starts_with(prefix));
         Ok(infos)
     }
@@ -264,9 +269,7 @@ impl Store for FarClient {
     }
 
     fn stat(&self) -> Result<Stat> {
-        let link = self.link()?;
-        let (service, url) = (link.service(), link.url().to_string());
-        link.block(async move { ask::stat(service, url).await })
+        self.call(|service| ask::stat(service, self.url()))
     }
 }
 

@@ -4,7 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use arrow_array::{BinaryArray, RecordBatch};
+use arrow_array::RecordBatch;
+use arrow_buffer::{Buffer, MutableBuffer};
 use arrow_flight::{FlightData, FlightDescriptor, PutResult};
 use arrow_schema::SchemaRef;
 use futures_util::Stream;
@@ -22,14 +23,11 @@ use tonic_prost::ProstCodec;
 use super::link::{Link, Transport};
 use crate::facts;
 use crate::front::DO_PUT;
-use crate::get;
+use crate::get::{self, opaque};
 use crate::put;
 
 /// Messages that wait to be sent.
 const AHEAD: usize = 2;
-
-/// The bytes of a chunk of opaque bytes.
-const CHUNK_BYTES: usize = 2 << 20;
 
 /// An upload in progress: a table's, batch by batch. Nothing is left of one that is dropped.
 pub(super) struct FarWriter {
@@ -194,8 +192,7 @@ async fn upload(
     metadata: Vec<u8>,
 ) -> Result<Info, Status> {
     let mut request = Request::new(messages);
-    let asked = "true".parse().map_err(|_| Status::internal("a header that is none"))?;
-    request.metadata_mut().insert(facts::ASKED, asked);
+    facts::ask(request.metadata_mut());
     let mut calls = Grpc::new(transport).max_encoding_message_size(usize::MAX);
     calls.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
     let path = PathAndQuery::from_static(DO_PUT);
@@ -210,7 +207,7 @@ async fn upload(
 /// Schema, dictionaries and batches, as a server would send them.
 fn messages_of(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<FlightData>> {
     let plan = Plan::new(schema, batches)?;
-    let mut bytes = arrow_buffer::MutableBuffer::from_len_zeroed(plan.len());
+    let mut bytes = MutableBuffer::from_len_zeroed(plan.len());
     plan.fill(bytes.as_slice_mut(), 1);
     // SAFETY: the plan has written a sound file, and nobody writes to it any more.
     let file = unsafe { File::open_trusted(bytes.into()) }?;
@@ -220,9 +217,8 @@ fn messages_of(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<Flight
 
 /// Opaque bytes as batches of one chunk each.
 pub(super) fn chunks(bytes: &[u8]) -> impl Iterator<Item = Result<RecordBatch>> {
-    bytes.chunks(CHUNK_BYTES).map(|chunk| {
-        let column = BinaryArray::from_iter_values([chunk]);
-        let batch = RecordBatch::try_new(get::opaque_schema(), vec![Arc::new(column)]);
-        batch.map_err(|error| Error::new(Kind::Internal, "a chunk of bytes").because(error))
+    bytes.chunks(opaque::CHUNK_BYTES).map(|chunk| {
+        opaque::batch(Buffer::from(chunk))
+            .map_err(|error| Error::new(Kind::Internal, "a chunk of bytes").because(error))
     })
 }

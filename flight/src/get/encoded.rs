@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BinaryArray, RecordBatch, RecordBatchOptions, UInt64Array};
-use arrow_buffer::{Buffer, OffsetBuffer};
+use arrow_array::{RecordBatch, RecordBatchOptions, UInt64Array};
+use arrow_buffer::Buffer;
 use arrow_ipc::writer::{
     DictionaryTracker, EncodedData, IpcDataGenerator, IpcWriteContext, IpcWriteOptions,
 };
@@ -30,6 +30,16 @@ enum Source {
     Opaque(Buffer, usize),
 }
 
+/// What is left of the batch that is being sent.
+struct Rest {
+    batch: RecordBatch,
+    rows: Range<usize>,
+    /// The rows that a message takes.
+    most_rows: usize,
+    /// What was put beside it.
+    kept: Bytes,
+}
+
 /// The messages of an object, encoded as they are asked for.
 pub(super) struct Encoded {
     source: Source,
@@ -40,8 +50,7 @@ pub(super) struct Encoded {
     context: IpcWriteContext,
     has_begun: bool,
     next_batch: usize,
-    /// What is left of the batch that is being sent, and what was put beside it.
-    rest: Option<(RecordBatch, Range<usize>, Bytes)>,
+    rest: Option<Rest>,
     waiting: VecDeque<Outgoing>,
 }
 
@@ -83,43 +92,41 @@ impl Encoded {
                 body: None,
             }));
         }
-        if self.rest.is_none() {
-            self.rest = self.batch()?.map(|(batch, kept)| {
-                let rows = 0..batch.num_rows();
-                (batch, rows, kept)
-            });
-        }
-        let Some((batch, rows, kept)) = self.rest.take() else { return Ok(None) };
-        let piece = self.first_rows(&batch, rows.clone())?;
-        let left = rows.start + piece.num_rows()..rows.end;
-        if !left.is_empty() {
-            self.rest = Some((batch, left, Bytes::new()));
+        let rest = match self.rest.take() {
+            None => self.batch()?,
+            rest => rest,
+        };
+        let Some(Rest { batch, rows, most_rows, kept }) = rest else { return Ok(None) };
+        let middle = rows.end.min(rows.start.saturating_add(most_rows));
+        let piece = piece(&batch, rows.start..middle)?;
+        if middle < rows.end {
+            let (rows, kept) = (middle..rows.end, Bytes::new());
+            self.rest = Some(Rest { batch, rows, most_rows, kept });
         }
         self.encode(&piece, kept)?;
         Ok(self.waiting.pop_front())
     }
 
-    /// The next batch, and what was put beside it.
-    fn batch(&mut self) -> Result<Option<(RecordBatch, Bytes)>, Status> {
+    /// The next batch, all of which is to be sent.
+    fn batch(&mut self) -> Result<Option<Rest>, Status> {
         let index = self.next_batch;
         self.next_batch += 1;
-        match &self.source {
+        let (batch, kept) = match &self.source {
             Source::Table(table) if index < table.num_batches() => {
                 let batch = table.batch(index).map_err(|error| status::of(&error))?;
                 let metadata = table.file().batch_metadata(index);
                 let kept = app_metadata::of(&metadata.map_err(|error| status::of(&error.into()))?);
-                Ok(Some((self.hydrate(batch)?, kept)))
+                (self.hydrate(batch)?, kept)
             }
             Source::Opaque(bytes, chunk) if index * chunk < bytes.len() => {
                 let start = index * chunk;
                 let bytes = bytes.slice_with_length(start, (*chunk).min(bytes.len() - start));
-                let offsets = OffsetBuffer::from_lengths([bytes.len()]);
-                let column: ArrayRef = Arc::new(BinaryArray::new(offsets, bytes, None));
-                let batch = RecordBatch::try_new(opaque::schema(), vec![column]).map_err(unfit)?;
-                Ok(Some((batch, Bytes::new())))
+                (opaque::batch(bytes).map_err(unfit)?, Bytes::new())
             }
-            _ => Ok(None),
-        }
+            _ => return Ok(None),
+        };
+        let (rows, most_rows) = (0..batch.num_rows(), self.fitting(&batch));
+        Ok(Some(Rest { batch, rows, most_rows, kept }))
     }
 
     fn hydrate(&self, batch: RecordBatch) -> Result<RecordBatch, Status> {
@@ -137,22 +144,15 @@ impl Encoded {
         RecordBatch::try_new_with_options(self.schema.clone(), columns, &options).map_err(unfit)
     }
 
-    /// As many of these rows as a message takes before it is compressed, in memory of their own:
-    /// arrow's writer does not cut nested columns well.
-    fn first_rows(&self, batch: &RecordBatch, rows: Range<usize>) -> Result<RecordBatch, Status> {
+    /// How many rows a message takes, before it is compressed.
+    fn fitting(&self, batch: &RecordBatch) -> usize {
         let bytes = batch
             .columns()
             .iter()
             .map(|column| column.to_data().get_slice_memory_size().unwrap_or(usize::MAX));
         let bytes = bytes.fold(0, usize::saturating_add).max(1);
         let fitting = self.options.message_bytes as u128 * batch.num_rows() as u128 / bytes as u128;
-        let fitting = usize::try_from(fitting).unwrap_or(usize::MAX).max(1);
-        if fitting >= batch.num_rows() {
-            return Ok(batch.clone());
-        }
-        let end = rows.end.min(rows.start + fitting);
-        let taken = UInt64Array::from_iter_values(rows.start as u64..end as u64);
-        arrow_select::take::take_record_batch(batch, &taken).map_err(unfit)
+        usize::try_from(fitting).unwrap_or(usize::MAX).max(1)
     }
 
     fn encode(&mut self, batch: &RecordBatch, kept: Bytes) -> Result<(), Status> {
@@ -163,6 +163,16 @@ impl Encoded {
         self.waiting.push_back(outgoing(batch, kept));
         Ok(())
     }
+}
+
+/// These rows, in memory of their own unless they are all: arrow's writer does not cut nested
+/// columns well.
+fn piece(batch: &RecordBatch, rows: Range<usize>) -> Result<RecordBatch, Status> {
+    if rows.len() == batch.num_rows() {
+        return Ok(batch.clone());
+    }
+    let taken = UInt64Array::from_iter_values(rows.start as u64..rows.end as u64);
+    arrow_select::take::take_record_batch(batch, &taken).map_err(unfit)
 }
 
 fn outgoing(encoded: EncodedData, app_metadata: Bytes) -> Outgoing {
@@ -182,8 +192,12 @@ fn schema_message(
 
 /// The message of a schema with values in place of dictionaries.
 pub(crate) fn hydrated_schema_message(schema: &SchemaRef) -> Vec<u8> {
-    let mut dictionaries = DictionaryTracker::new(false);
-    schema_message(&hydrated(schema), &mut dictionaries, &IpcWriteOptions::default())
+    plain_schema_message(&hydrated(schema))
+}
+
+/// The message of a schema whose batches are sent by somebody else.
+pub(super) fn plain_schema_message(schema: &Schema) -> Vec<u8> {
+    schema_message(schema, &mut DictionaryTracker::new(false), &IpcWriteOptions::default())
 }
 
 fn hydrated(schema: &SchemaRef) -> SchemaRef {

@@ -14,7 +14,7 @@
 mod encoded;
 mod frame;
 mod messages;
-mod opaque;
+pub(crate) mod opaque;
 mod options;
 mod stream;
 
@@ -29,14 +29,8 @@ use sheaf_store::{Client, Object};
 use tonic::Status;
 use tonic::body::Body;
 
-pub(crate) use self::opaque::{
-    COLUMN as OPAQUE_COLUMN, KIND as OPAQUE_KIND, chunks_of,
-    schema_message as opaque_schema_message,
-};
-
 pub(crate) use self::encoded::hydrated_schema_message;
 pub(crate) use self::messages::Outgoing;
-pub(crate) use self::opaque::schema as opaque_schema;
 pub(crate) use self::options::Options;
 
 use self::messages::Messages;

@@ -5,13 +5,15 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow_buffer::Buffer;
-use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, BinaryArray, RecordBatch};
+use arrow_buffer::{Buffer, OffsetBuffer};
 use arrow_ipc::{FieldNode, MessageBuilder, MessageHeader, MetadataVersion, RecordBatchBuilder};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
 use sheaf_store::Object;
 
+use super::encoded;
 use super::messages::{Outgoing, OutgoingBody, shared};
 use super::options::Options;
 
@@ -22,7 +24,7 @@ pub(crate) const KIND: (&str, &str) = ("sheaf.kind", "bytes");
 pub(crate) const COLUMN: &str = "bytes";
 
 /// The bytes of a chunk.
-const CHUNK_BYTES: usize = 2 << 20;
+pub(crate) const CHUNK_BYTES: usize = 2 << 20;
 
 /// The schema of every stream of opaque bytes.
 pub(crate) fn schema() -> SchemaRef {
@@ -42,6 +44,19 @@ pub(crate) fn chunks_of(object: &Object) -> u64 {
 /// The bytes of a chunk in a stream that is sent so.
 pub(super) fn chunk(options: &Options) -> usize {
     CHUNK_BYTES.min(options.message_bytes)
+}
+
+/// A batch of one row, whose value is the chunk.
+pub(crate) fn batch(chunk: Buffer) -> Result<RecordBatch, ArrowError> {
+    let offsets = OffsetBuffer::from_lengths([chunk.len()]);
+    let column: ArrayRef = Arc::new(BinaryArray::new(offsets, chunk, None));
+    RecordBatch::try_new(schema(), vec![column])
+}
+
+/// The chunks of a batch.
+pub(crate) fn chunks(batch: &RecordBatch) -> impl Iterator<Item = &[u8]> {
+    let column = batch.column_by_name(COLUMN);
+    column.and_then(|column| column.as_binary_opt::<i32>()).into_iter().flatten().flatten()
 }
 
 /// The messages of an object of opaque bytes.
@@ -75,10 +90,7 @@ impl Opaque {
 
 /// The schema's message, without prefix.
 pub(crate) fn schema_message() -> Vec<u8> {
-    let mut tracker = DictionaryTracker::new(false);
-    let options = IpcWriteOptions::default();
-    let encoder = IpcDataGenerator::default();
-    encoder.schema_to_bytes_with_dictionary_tracker(&schema(), &mut tracker, &options).ipc_message
+    encoded::plain_schema_message(&schema())
 }
 
 /// A batch of one row, whose value is the chunk.

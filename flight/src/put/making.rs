@@ -3,7 +3,6 @@
 //! Everything here may ask the store, and so may take a while, but for [`Making::room`] with room
 //! at hand and [`Making::fill`], which are called between two frames of the network.
 
-use arrow_array::cast::AsArray;
 use arrow_buffer::Buffer;
 use arrow_schema::DataType;
 use sheaf_ipc::{Ingest, Intake, Metadata, Part, Placement};
@@ -11,7 +10,7 @@ use sheaf_store::{Client, Error, GrowingDraft, Info, Kind, ObjectKind, Result};
 
 use super::begun::Begun;
 use super::options::Place;
-use crate::get::{OPAQUE_COLUMN, OPAQUE_KIND};
+use crate::get::opaque;
 
 /// A draft, and what turns messages into its bytes.
 pub(super) struct Making {
@@ -106,9 +105,7 @@ impl Making {
             }
             ObjectKind::Bytes => {
                 let Some(batch) = self.ingest.decode(header, body)? else { return Ok(false) };
-                let column = batch.column_by_name(OPAQUE_COLUMN);
-                let chunks = column.and_then(|column| column.as_binary_opt::<i32>());
-                for chunk in chunks.into_iter().flatten().flatten() {
+                for chunk in opaque::chunks(&batch) {
                     self.draft.extend(chunk.len(), true)?.copy_from_slice(chunk);
                 }
                 Ok(true)
@@ -139,17 +136,17 @@ impl Making {
 /// What a stream of this schema becomes.
 fn kind_of(ingest: &Ingest) -> Result<ObjectKind> {
     let schema = ingest.schema();
-    let (key, value) = OPAQUE_KIND;
+    let (key, value) = opaque::KIND;
     match schema.metadata().get(key).map(String::as_str) {
         None | Some("table") => Ok(ObjectKind::Table),
         Some(kind) if kind == value => {
             let is_chunks = schema.fields().len() == 1
-                && schema.field(0).name() == OPAQUE_COLUMN
+                && schema.field(0).name() == opaque::COLUMN
                 && *schema.field(0).data_type() == DataType::Binary;
             if is_chunks {
                 return Ok(ObjectKind::Bytes);
             }
-            let message = format!("opaque bytes come in one column, {OPAQUE_COLUMN}, of binary");
+            let message = format!("opaque bytes come in one column, {}, of binary", opaque::COLUMN);
             Err(Error::new(Kind::Invalid, message))
         }
         Some(kind) => {

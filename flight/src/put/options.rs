@@ -117,7 +117,7 @@ pub(crate) fn command(name: &Name, options: &PutOptions) -> FlightDescriptor {
         name: names::to_text(name),
         replace: options.replace,
         droppable: options.droppable,
-        wait_ms: u64::try_from(options.wait.as_millis()).unwrap_or(u64::MAX),
+        wait_ms: names::millis(options.wait),
         metadata: String::new(),
         metadata_base64: STANDARD.encode(&options.metadata),
     };

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body_util::BodyExt;
 use prost::Message;
-use sheaf_ipc::{Intake, Metadata, Placement};
+use sheaf_ipc::{Intake, Placement};
 use sheaf_store::Info;
 use tonic::Status;
 use tonic::body::Body;
@@ -26,7 +26,7 @@ use super::begun::{Begun, Taken, Uploads};
 use super::making::Making;
 use super::options::{self, Target};
 use super::parser::{Event, Limits, Malformed, Parser};
-use crate::app_metadata;
+use crate::app_metadata::kept;
 use crate::door::Door;
 use crate::status;
 
@@ -350,11 +350,6 @@ impl Upload {
             })
             .await
     }
-}
-
-/// The metadata that keeps what came beside a batch.
-fn kept(app_metadata: &[u8]) -> Metadata {
-    if app_metadata.is_empty() { Vec::new() } else { vec![app_metadata::to_pair(app_metadata)] }
 }
 
 fn malformed(error: Malformed) -> Status {

@@ -58,7 +58,7 @@ fn info(
     let metadata = AppMetadata { sheaf: hint.clone(), kind: facts.kind.to_string() };
     let rows = match facts.kind {
         ObjectKind::Table => facts.rows,
-        ObjectKind::Bytes => get::chunks_of(object),
+        ObjectKind::Bytes => get::opaque::chunks_of(object),
     };
     let mut info = FlightInfo::new().with_descriptor(descriptor).with_endpoint(endpoint);
     info.schema = schema_of(object, hydrates)?;
@@ -78,7 +78,7 @@ fn schema_of(object: &Object, hydrates: bool) -> sheaf_store::Result<Bytes> {
             let message = table.file().message(0);
             message.map(|message| message.header.to_vec()).unwrap_or_default()
         }
-        ObjectKind::Bytes => get::opaque_schema_message(),
+        ObjectKind::Bytes => get::opaque::schema_message(),
     };
     let padded = header.len().next_multiple_of(8);
     let mut framed = Vec::with_capacity(8 + padded);

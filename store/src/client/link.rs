@@ -92,10 +92,6 @@ impl Interruption {
     }
 }
 
-pub(super) fn interrupted() -> Error {
-    Error::new(Kind::Interrupted, "the wait for the store was interrupted")
-}
-
 /// A connection and what this process has mapped through it.
 pub(super) struct Link {
     /// Before the socket, so that it is dropped before.
@@ -329,7 +325,7 @@ impl Link {
             match self.await_arrival(id) {
                 Some(Ok(Arrived { reply: Reply::Failed(failed), .. })) => {
                     return Err(if interruption.is_under_way() {
-                        interrupted()
+                        Error::interrupted()
                     } else {
                         failed.into()
                     });
@@ -342,7 +338,7 @@ impl Link {
                 self.cancel(id);
             } else if interruption.is_overdue() {
                 lock(&self.inbox).wanted.remove(&id);
-                return Err(interrupted());
+                return Err(Error::interrupted());
             }
         }
     }

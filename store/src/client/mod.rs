@@ -166,7 +166,7 @@ impl Client {
             match Link::connect(&self.0.path, &self.0.options) {
                 Err(error) if error.kind() == Kind::Unavailable && Instant::now() < deadline => {
                     if self.0.options.interrupted.is_some_and(|asked| asked()) {
-                        return Err(link::interrupted());
+                        return Err(Error::interrupted());
                     }
                     std::thread::sleep(pause);
                     pause = (pause * 2).min(Duration::from_millis(50));

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Client;
-use super::link::{Link, interrupted, unexpected};
-use crate::error::{Kind, Result};
+use super::link::{Link, unexpected};
+use crate::error::{Error, Kind, Result};
 use crate::object::Event;
 use crate::protocol::frame::Frame;
 use crate::protocol::message::{Count, Happened, Reply, Request, Watch as Ask};
@@ -59,7 +59,7 @@ fn next_frame(link: &Link) -> Result<Frame> {
             return Ok(frame);
         }
         if link.interrupted.is_some_and(|asked| asked()) {
-            return Err(interrupted());
+            return Err(Error::interrupted());
         }
     }
 }

@@ -11,7 +11,6 @@ import org.apache.arrow.flight.Action;
 import org.apache.arrow.flight.CallOption;
 import org.apache.arrow.flight.Criteria;
 import org.apache.arrow.flight.FlightCallHeaders;
-import org.apache.arrow.flight.FlightClient;
 import org.apache.arrow.flight.FlightDescriptor;
 import org.apache.arrow.flight.FlightRuntimeException;
 import org.apache.arrow.flight.FlightStatusCode;
@@ -23,23 +22,17 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 
 /** Every call but for the data of get and put. */
-class CallsTest {
-  private Endpoint endpoint;
-  private FlightClient client;
+class CallsTest extends WithEndpoint {
   private VectorSchemaRoot table;
 
   @BeforeEach
-  void start() throws Exception {
-    endpoint = Endpoint.start();
-    client = endpoint.client();
+  void makeTable() {
     table = Tables.numbers(endpoint.allocator, 0, 10);
   }
 
   @AfterEach
-  void end() throws Exception {
+  void closeTable() {
     table.close();
-    client.close();
-    endpoint.close();
   }
 
   private static FlightStatusCode code(Executable call) {

@@ -10,7 +10,6 @@ import java.util.List;
 import java.util.stream.LongStream;
 import org.apache.arrow.flight.Action;
 import org.apache.arrow.flight.AsyncPutListener;
-import org.apache.arrow.flight.FlightClient;
 import org.apache.arrow.flight.FlightDescriptor;
 import org.apache.arrow.flight.FlightRuntimeException;
 import org.apache.arrow.flight.SyncPutListener;
@@ -27,27 +26,10 @@ import org.apache.arrow.vector.dictionary.DictionaryProvider.MapDictionaryProvid
 import org.apache.arrow.vector.types.pojo.ArrowType;
 import org.apache.arrow.vector.types.pojo.DictionaryEncoding;
 import org.apache.arrow.vector.types.pojo.FieldType;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 /** What is put comes back. */
-class DataTest {
-  private Endpoint endpoint;
-  private FlightClient client;
-
-  @BeforeEach
-  void start() throws Exception {
-    endpoint = Endpoint.start();
-    client = endpoint.client();
-  }
-
-  @AfterEach
-  void end() throws Exception {
-    client.close();
-    endpoint.close();
-  }
-
+class DataTest extends WithEndpoint {
   @Test
   void everyBatchIsAcknowledgedWithItsMetadata() throws Exception {
     var listener = new SyncPutListener();
