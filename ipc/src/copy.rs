@@ -192,6 +192,14 @@ pub(crate) fn write(
     assert!(target.is_empty(), "the copies fall {} bytes short", target.len());
 }
 
+/// As [`write`], over bytes that have been written before.
+pub(crate) fn write_init(copies: &[Copy], target: &mut [u8], way: Way) {
+    let target: *mut [u8] = target;
+    // SAFETY: `MaybeUninit<u8>` has the size and alignment of `u8`, and `write` leaves every byte
+    // initialised; the borrow is as long as `target`'s.
+    write(copies, 0, unsafe { &mut *(target as *mut [MaybeUninit<u8>]) }, way);
+}
+
 /// Copies bytes that both sides hold.
 pub(crate) fn copy(source: &[u8], target: &mut [MaybeUninit<u8>], way: Way) {
     let source: *const [u8] = source;

@@ -78,7 +78,7 @@ pub use file::{File, Message, MessageKind};
 pub use fill::{copy_bytes, copy_through};
 pub use frame::ALIGNMENT;
 pub use ingest::{Ingest, Intake, Placement, Run};
-pub use layout::Layout;
+pub use layout::{Content, Layout};
 pub use plan::Plan;
 
 /// Custom metadata: pairs of key and value, in order.

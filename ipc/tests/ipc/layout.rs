@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
-use arrow_array::{Array, BooleanArray, Decimal256Array, RecordBatch, StringArray};
+use arrow_array::{Array, ArrayRef, BooleanArray, Decimal256Array, RecordBatch, StringArray};
 use arrow_buffer::{Buffer, MutableBuffer, i256};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use sheaf_ipc::{Kind, Layout, Plan};
+use sheaf_ipc::{Content, Kind, Layout, Plan};
 
 use crate::harness::{fill, open};
 
@@ -17,6 +17,10 @@ fn schema(fields: &[(&str, DataType, bool)]) -> SchemaRef {
         .map(|(name, data_type, nullable)| Field::new(*name, data_type.clone(), *nullable))
         .collect();
     Arc::new(Schema::new(fields))
+}
+
+fn contents(bytes: &[usize]) -> Vec<Content> {
+    bytes.iter().map(|bytes| Content { bytes: *bytes, ..Content::default() }).collect()
 }
 
 /// Memory full of what must not show in the end.
@@ -46,16 +50,16 @@ fn values_filled_in_place_come_back() {
 
     layout.start(&mut bytes);
     for row in 0..11_i64 {
-        let at = layout.values(0).start + 8 * row as usize;
+        let at = layout.values(0, 0).start + 8 * row as usize;
         bytes[at..at + 8].copy_from_slice(&row.to_le_bytes());
     }
-    bytes[layout.values(1)].copy_from_slice(&[0b1010_1010, 0xff]);
-    bytes[layout.values(2)].fill(0);
-    bytes[layout.values(3)].fill(b'x');
-    bytes[layout.values(4)].fill(1);
-    bytes[layout.values(6)].fill(0);
-    bytes[layout.validity(2).unwrap()][0] = 0b1111_1101;
-    bytes[layout.validity(4).unwrap()].fill(0);
+    bytes[layout.values(0, 1)].copy_from_slice(&[0b1010_1010, 0xff]);
+    bytes[layout.values(0, 2)].fill(0);
+    bytes[layout.values(0, 3)].fill(b'x');
+    bytes[layout.values(0, 4)].fill(1);
+    bytes[layout.values(0, 6)].fill(0);
+    bytes[layout.validity(0, 2).unwrap()][0] = 0b1111_1101;
+    bytes[layout.validity(0, 4).unwrap()].fill(0);
     layout.finish(&mut bytes).unwrap();
 
     let (file, back) = open(&bytes.into());
@@ -74,14 +78,14 @@ fn values_filled_in_place_come_back() {
 #[test]
 fn strings_can_be_laid_out_if_their_bytes_are_known() {
     let schema = schema(&[("word", DataType::Utf8, false), ("n", DataType::Int32, false)]);
-    let layout = Layout::with_bytes(schema, 3, &[6, 0]).unwrap();
+    let layout = Layout::with_contents(schema, &[3], &contents(&[6, 0])).unwrap();
     let mut bytes = dirty(layout.len());
 
     layout.start(&mut bytes);
     let offsets = Buffer::from_slice_ref([0_i32, 2, 2, 6]);
-    bytes[layout.offsets(0).unwrap()].copy_from_slice(&offsets);
-    bytes[layout.values(0)].copy_from_slice(b"onfour");
-    bytes[layout.values(1)].fill(0);
+    bytes[layout.offsets(0, 0).unwrap()].copy_from_slice(&offsets);
+    bytes[layout.values(0, 0)].copy_from_slice(b"onfour");
+    bytes[layout.values(0, 1)].fill(0);
     layout.finish(&mut bytes).unwrap();
 
     let (_, back) = open(&bytes.into());
@@ -98,8 +102,8 @@ fn a_layout_is_what_a_plan_writes() {
     let layout = Layout::new(schema.clone(), 9).unwrap();
     let mut bytes = dirty(layout.len());
     layout.start(&mut bytes);
-    bytes[layout.values(0)].fill(3);
-    bytes[layout.values(1)].fill(4);
+    bytes[layout.values(0, 0)].fill(3);
+    bytes[layout.values(0, 1)].fill(4);
     layout.finish(&mut bytes).unwrap();
     let bytes = Buffer::from(bytes);
 
@@ -126,7 +130,10 @@ fn more_than_can_be_addressed_is_refused() {
     assert_eq!(Layout::new(wide, usize::MAX / 4).unwrap_err().kind(), Kind::TooLarge);
 
     let strings = schema(&[("c", DataType::Utf8, false)]);
-    assert_eq!(Layout::with_bytes(strings, 1, &[1 << 31]).unwrap_err().kind(), Kind::TooLarge);
+    assert_eq!(
+        Layout::with_contents(strings, &[1], &contents(&[1 << 31])).unwrap_err().kind(),
+        Kind::TooLarge
+    );
 }
 
 #[test]
@@ -136,4 +143,32 @@ fn a_target_of_another_length_is_refused() {
     let error = layout.finish(&mut vec![0; layout.len() - 1]).unwrap_err();
 
     assert_eq!(error.kind(), Kind::Invalid);
+}
+
+#[test]
+fn several_batches_and_dictionaries_can_be_laid_out() {
+    let words = DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8));
+    let schema = schema(&[("n", DataType::Int32, true), ("word", words, true)]);
+    let dictionary: ArrayRef = Arc::new(StringArray::from(vec!["one", "two"]));
+    let contents = [
+        Content { nulls: true, ..Content::default() },
+        Content { dictionary: Some(dictionary.clone()), ..Content::default() },
+    ];
+    let layout = Layout::with_contents(schema.clone(), &[16, 3], &contents).unwrap();
+    let mut bytes = dirty(layout.len());
+
+    layout.start(&mut bytes);
+    for batch in 0..layout.num_batches() {
+        bytes[layout.values(batch, 0)].fill(batch as u8);
+        bytes[layout.values(batch, 1)].fill(1);
+    }
+    bytes[layout.validity(1, 0).unwrap()][0] = 0b011;
+    layout.finish(&mut bytes).unwrap();
+    let bytes = Buffer::from(bytes);
+
+    let (file, back) = open(&bytes);
+    assert_eq!((file.num_rows(), layout.num_rows()), (19, 19));
+    assert_eq!(back[0].column(0).as_primitive::<Int32Type>().values(), &[0; 16]);
+    assert_eq!(back[1].column(0).null_count(), 1);
+    assert_eq!(back[1].column(1).as_any_dictionary().values(), &dictionary);
 }

@@ -29,11 +29,26 @@ impl Client {
         rows: usize,
         options: &PutOptions,
     ) -> Result<TableBuilder> {
-        let layout = Layout::new(schema.clone(), rows)?;
+        let mut builder = self.build_layout(name, Layout::new(schema.clone(), rows)?, options)?;
+        builder.layout.start(builder.core.bytes_mut());
+        Ok(builder)
+    }
+
+    /// A table that is laid out already. Its memory is zero at first, so that validity bitmaps say
+    /// null.
+    ///
+    /// # Errors
+    /// As [`Client::put`].
+    pub fn build_layout(
+        &self,
+        name: impl AsRef<[u8]>,
+        layout: Layout,
+        options: &PutOptions,
+    ) -> Result<TableBuilder> {
         let bytes = layout.len() as u64;
-        let mut core = DraftCore::create(self, name, ObjectKind::Table, bytes, options)?;
-        layout.start(core.bytes_mut());
-        Ok(TableBuilder { core, layout, schema: schema.clone(), finished: false })
+        let core = DraftCore::create(self, name, ObjectKind::Table, bytes, options)?;
+        let schema = layout.schema().clone();
+        Ok(TableBuilder { core, layout, schema, finished: false })
     }
 }
 
@@ -44,12 +59,23 @@ impl TableBuilder {
         &self.schema
     }
 
-    /// The bytes of a column's values.
+    /// Where everything lies among the bytes of [`as_mut_slice`](Self::as_mut_slice).
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// All of the table's bytes, to be written where its layout says.
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        &mut self.core.bytes_mut()[..self.layout.len()]
+    }
+
+    /// The bytes of a column's values, in the first batch, as the next ones too.
     ///
     /// # Panics
     /// When there is no such column.
     pub fn values_mut(&mut self, column: usize) -> &mut [u8] {
-        let range = self.layout.values(column);
+        let range = self.layout.values(0, column);
         &mut self.core.bytes_mut()[range]
     }
 
@@ -77,7 +103,7 @@ impl TableBuilder {
             );
             return Err(Error::new(Kind::Invalid, message));
         }
-        let range = self.layout.values(column);
+        let range = self.layout.values(0, column);
         Ok(crate::memory::typed_mut(&mut self.core.bytes_mut()[range]))
     }
 
@@ -87,7 +113,7 @@ impl TableBuilder {
     /// # Panics
     /// When there is no such column.
     pub fn validity_mut(&mut self, column: usize) -> Option<&mut [u8]> {
-        let range = self.layout.validity(column)?;
+        let range = self.layout.validity(0, column)?;
         Some(&mut self.core.bytes_mut()[range])
     }
 
@@ -103,7 +129,7 @@ impl TableBuilder {
     /// Counts the nulls, once.
     fn finish(&mut self) -> Result<()> {
         if !self.finished {
-            self.layout.finish(self.core.bytes_mut())?;
+            self.layout.finish(&mut self.core.bytes_mut()[..self.layout.len()])?;
             self.finished = true;
         }
         Ok(())

@@ -1,0 +1,522 @@
+//! The sort: count, scatter, sort.
+//!
+//! ```text
+//!          codes                 bucket by bucket              within the cache
+//! input ──────────▶ sample, ids ────────────────▶ every lane ──────────────────▶ every lane
+//!         count                     scatter        in its final place    sort     in order
+//! ```
+//!
+//! A lane is moved twice and read as often, whatever the number of rows: this is what makes it
+//! faster than sorting indices and gathering by them. What is in order already, or in reverse, is
+//! moved once.
+//!
+//! **Invariant:** rows are scattered in their order, and buckets sorted stably: rows of equal keys
+//! stay in the order they came in.
+
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sheaf_store::Result;
+
+use crate::kernels::combine::Combiner;
+use crate::kernels::permute::permute;
+use crate::keys::Keys;
+use crate::lanes::{Lane, Staging};
+use crate::map::Map;
+use crate::memory::Memory;
+use crate::options::Stage;
+use crate::order::Orderer;
+use crate::source::{Run, Source};
+use crate::target::Target;
+use crate::workers::{Workers, pieces};
+
+/// Rows of a bucket that fit the second-level cache, with all that is needed to order them.
+const BUCKET: usize = 16 << 10;
+
+/// The most buckets: their lines must stay in the cache too.
+const BUCKETS: usize = 8 << 10;
+
+/// Rows whose keys are encoded in one go.
+const RUN: usize = 4096;
+
+/// Rows of one lane scattered in one go.
+const MORSEL: usize = 32 << 10;
+
+/// The least rows that a thread is worth.
+const PIECE: usize = 1 << 16;
+
+/// Sampled codes for a bucket.
+const SAMPLED: usize = 32;
+
+/// Rows sampled side by side, as a line of the cache holds them.
+const TOGETHER: usize = 8;
+
+/// Outputs from here on, in bytes, go past the cache while they are scattered.
+const STREAMED: usize = 32 << 20;
+
+/// What is sorted, and where to.
+pub(crate) struct Sorter<'a> {
+    source: &'a Source,
+    lanes: &'a [Lane],
+    keys: &'a Keys,
+    /// Where each lane goes.
+    targets: &'a [Target],
+    /// Where codes go that are kept.
+    codes: Option<(Memory, Target)>,
+    workers: &'a Workers<'a>,
+}
+
+/// Whether the rows are in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Sorted,
+    /// Every row comes before the one above it, and none are equal.
+    Reversed,
+    None,
+}
+
+impl<'a> Sorter<'a> {
+    /// # Errors
+    /// [`Kind::Full`](sheaf_store::Kind::Full) when there is no memory for what it needs besides.
+    pub(crate) fn new(
+        source: &'a Source,
+        lanes: &'a [Lane],
+        keys: &'a Keys,
+        targets: &'a [Target],
+        workers: &'a Workers<'a>,
+    ) -> Result<Self> {
+        let codes = if keys.costly() {
+            let memory = Memory::new(source.num_rows() * 8)?;
+            let target = Target::one(memory.as_ptr(), 8, is_streamed(source.num_rows() * 8));
+            Some((memory, target))
+        } else {
+            None
+        };
+        Ok(Self { source, lanes, keys, targets, codes, workers })
+    }
+
+    /// Writes every lane in the order of the keys.
+    ///
+    /// # Errors
+    /// [`Kind::Interrupted`](sheaf_store::Kind::Interrupted) when it was cancelled.
+    ///
+    /// # Safety
+    /// The targets must have room for all rows, and be nobody else's meanwhile.
+    pub(crate) unsafe fn run(&self) -> Result<()> {
+        let rows = self.source.num_rows();
+        if rows == 0 {
+            return Ok(());
+        }
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self.find_order()? {
+                Order::Sorted => self.copy(false),
+                Order::Reversed => self.copy(true),
+                Order::None if rows <= 2 * BUCKET => {
+                    self.copy(false)?;
+                    self.sort_buckets(&[0, rows as u64], |_| false)
+                }
+                Order::None => {
+                    let map = self.map();
+                    let starts = self.scatter(&map)?;
+                    self.sort_buckets(&starts, |bucket| map.is_single(bucket))
+                }
+            }
+        }
+    }
+
+    fn stagings(&self) -> Vec<Staging> {
+        self.lanes.iter().map(|_| Staging::default()).collect()
+    }
+
+    fn encode(&self, run: Run, staging: &mut [Staging], codes: &mut Vec<u64>) {
+        codes.resize(run.len, 0);
+        self.keys.encode_run(self.source, self.lanes, run, staging, codes);
+    }
+
+    /// Whether the rows are in order already; stops looking where it is seen that they are not.
+    fn find_order(&self) -> Result<Order> {
+        let pieces = pieces(self.source.num_rows(), self.workers.threads(), PIECE);
+        let (rising, falling) = (AtomicBool::new(true), AtomicBool::new(true));
+        let make = || (self.stagings(), Vec::new());
+        self.workers.run(Stage::Count, pieces.len(), make, |at, (staging, codes)| {
+            // The row before the piece is looked at too.
+            let rows = pieces[at].start.saturating_sub(1)..pieces[at].end;
+            let mut before = None;
+            for run in self.source.runs(rows, RUN) {
+                self.encode(run, staging, codes);
+                let pair = before.map_or([codes[0]; 2], |before| [before, codes[0]]);
+                let seam = before.is_some().then_some(pair);
+                let pairs = || codes.windows(2).map(|pair| [pair[0], pair[1]]).chain(seam);
+                if !self.is_rising(pairs()) {
+                    rising.store(false, Ordering::Relaxed);
+                }
+                if !pairs().all(|[a, b]| a > b) {
+                    falling.store(false, Ordering::Relaxed);
+                }
+                if !rising.load(Ordering::Relaxed) && !falling.load(Ordering::Relaxed) {
+                    break;
+                }
+                before = codes.last().copied();
+            }
+            Ok(0)
+        })?;
+        Ok(match (rising.into_inner(), falling.into_inner()) {
+            (true, _) => Order::Sorted,
+            (_, true) => Order::Reversed,
+            _ => Order::None,
+        })
+    }
+
+    /// Equal codes are in order only if that is all there is to the keys.
+    fn is_rising(&self, mut pairs: impl Iterator<Item = [u64; 2]>) -> bool {
+        let exact = self.keys.exact();
+        pairs.all(|[a, b]| a < b || exact && a == b)
+    }
+
+    /// Writes the rows as they come, or in reverse.
+    ///
+    /// # Safety
+    /// As [`run`](Self::run).
+    unsafe fn copy(&self, reverse: bool) -> Result<()> {
+        let rows = self.source.num_rows();
+        let pieces = pieces(rows, self.workers.threads(), PIECE);
+        let make = || (self.stagings(), Vec::new());
+        self.workers.run(Stage::Scatter, pieces.len(), make, |at, (staging, codes)| {
+            for run in self.source.runs(pieces[at].clone(), RUN) {
+                for (lane, target) in self.lanes.iter().zip(self.targets) {
+                    let values = lane.stage(self.source, run, &mut staging[0]);
+                    // SAFETY: each run has rows of its own, and so has its mirror image.
+                    unsafe {
+                        if reverse {
+                            write_reversed(values, (rows - run.row - run.len) as u64, target);
+                        } else {
+                            write(values, run.row as u64, target);
+                        }
+                    }
+                }
+                if let (Some((_, target)), false) = (&self.codes, reverse) {
+                    self.encode(run, staging, codes);
+                    // SAFETY: as above.
+                    unsafe { write(as_bytes(codes), run.row as u64, target) };
+                }
+            }
+            Ok(pieces[at].len())
+        })
+    }
+
+    /// Looks at a sample of the codes.
+    fn map(&self) -> Map {
+        let rows = self.source.num_rows();
+        let buckets = (rows / BUCKET).clamp(2, BUCKETS);
+        let places = buckets * SAMPLED / TOGETHER;
+        let (mut staging, mut codes) = (self.stagings(), Vec::new());
+        let mut sample = Vec::with_capacity(places * TOGETHER);
+        for at in 0..places as u64 {
+            // One place in each of as many equal ranges of rows, anywhere within it.
+            let (start, end) = (part(at, places, rows), part(at + 1, places, rows));
+            let row = start + (mix(at) % (end - start).max(1) as u64) as usize;
+            let most = (row + TOGETHER).min(rows);
+            for run in self.source.runs(row..most, TOGETHER) {
+                self.encode(run, &mut staging, &mut codes);
+                sample.extend_from_slice(&codes);
+            }
+        }
+        sample.sort_unstable();
+        Map::new(&sample, buckets)
+    }
+
+    /// Moves every row to its bucket; where buckets begin.
+    ///
+    /// # Safety
+    /// As [`run`](Self::run).
+    unsafe fn scatter(&self, map: &Map) -> Result<Vec<u64>> {
+        let rows = self.source.num_rows();
+        let pieces = pieces(rows, self.workers.threads(), PIECE);
+        let memory = Memory::new(rows * 2)?;
+        let ids = Target::one(memory.as_ptr(), 2, false);
+        let counts = self.count(map, &pieces, &ids)?;
+        let (buckets, starts) = places(&counts);
+        let make = || (self.stagings(), Vec::new(), Vec::new());
+        self.workers.run(Stage::Scatter, pieces.len(), make, |at, (staging, codes, bytes)| {
+            let combiner = |lane: &Target| Combiner::new(lane.width(), &starts[at]);
+            let mut combiners: Vec<_> = self.targets.iter().map(combiner).collect();
+            let mut coded = self.codes.as_ref().map(|(_, target)| (combiner(target), target));
+            for run in self.source.runs(pieces[at].clone(), MORSEL) {
+                let range = run.row as u64..(run.row + run.len) as u64;
+                // SAFETY: `count` wrote them, one id a row.
+                unsafe { ids.read(range, bytes) };
+                let ids: Vec<u16> =
+                    bytes.as_chunks().0.iter().map(|id| u16::from_ne_bytes(*id)).collect();
+                for (at, lane) in self.lanes.iter().enumerate() {
+                    let values = lane.stage(self.source, run, &mut staging[0]);
+                    // SAFETY: `places` gives each piece rows of its own in each bucket, as many as
+                    // `count` found it to have.
+                    unsafe { combiners[at].send(&ids, values, &self.targets[at]) };
+                }
+                if let Some((combiner, target)) = &mut coded {
+                    self.encode(run, staging, codes);
+                    // SAFETY: as above.
+                    unsafe { combiner.send(&ids, as_bytes(codes), target) };
+                }
+            }
+            let targets = self.targets.iter().chain(coded.as_ref().map(|(_, target)| *target));
+            let last = coded.map(|(combiner, _)| combiner);
+            // `targets` borrows nothing of `coded`.
+            let targets: Vec<&Target> = targets.collect();
+            for (combiner, target) in combiners.into_iter().chain(last).zip(targets) {
+                // SAFETY: as above.
+                unsafe { combiner.finish(target) };
+            }
+            Ok(pieces[at].len())
+        })?;
+        Ok(buckets)
+    }
+
+    /// Writes the bucket of every row, and counts the rows of each, piece by piece.
+    fn count(&self, map: &Map, pieces: &[Range<usize>], ids: &Target) -> Result<Vec<Vec<u32>>> {
+        let counts = Mutex::new(vec![Vec::new(); pieces.len()]);
+        let make = || (self.stagings(), Vec::new(), vec![0; RUN]);
+        self.workers.run(Stage::Count, pieces.len(), make, |at, (staging, codes, found)| {
+            let mut counted = vec![0_u32; map.buckets()];
+            for run in self.source.runs(pieces[at].clone(), RUN) {
+                self.encode(run, staging, codes);
+                let found = &mut found[..run.len];
+                map.ids(codes, found);
+                for id in found.iter() {
+                    counted[usize::from(*id)] += 1;
+                }
+                // SAFETY: each run has rows of its own.
+                unsafe { write(ids_as_bytes(found), run.row as u64, ids) };
+            }
+            counts.lock().unwrap_or_else(|poisoned| poisoned.into_inner())[at] = counted;
+            Ok(pieces[at].len())
+        })?;
+        Ok(counts.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    /// Sorts the rows between one start and the next, for each.
+    ///
+    /// # Safety
+    /// As [`run`](Self::run), and all rows have been written.
+    unsafe fn sort_buckets(
+        &self,
+        starts: &[u64],
+        is_single: impl Fn(usize) -> bool + Sync,
+    ) -> Result<()> {
+        let make = || Bucket::new(self.lanes.len());
+        self.workers.run(Stage::Sort, starts.len() - 1, make, |at, bucket| {
+            let rows = starts[at]..starts[at + 1];
+            let count = (rows.end - rows.start) as usize;
+            if count > 1 && !(self.keys.exact() && is_single(at)) {
+                // SAFETY: each bucket has rows of its own.
+                unsafe { bucket.sort(self, rows) };
+            }
+            Ok(count)
+        })
+    }
+}
+
+/// What a thread needs to sort a bucket.
+struct Bucket {
+    /// The bucket's rows as they were, lane by lane; empty if not read yet.
+    lanes: Vec<Vec<u8>>,
+    codes: Vec<u64>,
+    order: Vec<u32>,
+    orderer: Orderer,
+}
+
+impl Bucket {
+    fn new(lanes: usize) -> Self {
+        Self {
+            lanes: vec![Vec::new(); lanes],
+            codes: Vec::new(),
+            order: Vec::new(),
+            orderer: Orderer::default(),
+        }
+    }
+
+    /// Sorts the rows of a bucket.
+    ///
+    /// # Safety
+    /// The rows must have been written, and be nobody else's.
+    unsafe fn sort(&mut self, sorter: &Sorter<'_>, rows: Range<u64>) {
+        self.lanes.iter_mut().for_each(Vec::clear);
+        // SAFETY: the caller's promise, here and below.
+        unsafe { self.read_codes(sorter, &rows) };
+        let mut ties = false;
+        let sorted = self.codes.windows(2).all(|pair| {
+            ties |= pair[0] == pair[1];
+            pair[0] <= pair[1]
+        });
+        if sorted && (sorter.keys.exact() || !ties) {
+            return;
+        }
+        self.orderer.order(&self.codes, &mut self.order);
+        if !sorter.keys.exact() {
+            // SAFETY: as above.
+            unsafe { self.refine(sorter, &rows) };
+        }
+        for (at, target) in sorter.targets.iter().enumerate() {
+            let lane = &mut self.lanes[at];
+            // SAFETY: as above; the order is one of the bucket's rows.
+            unsafe {
+                if lane.is_empty() {
+                    target.read(rows.clone(), lane);
+                }
+                let mut order = self.order.as_slice();
+                for (place, count) in target.pieces(rows.clone()) {
+                    let (here, rest) = order.split_at(count);
+                    permute(target.width(), lane, here, place);
+                    order = rest;
+                }
+            }
+        }
+    }
+
+    /// Reads the codes that were kept, or makes them again.
+    ///
+    /// # Safety
+    /// As [`sort`](Self::sort).
+    unsafe fn read_codes(&mut self, sorter: &Sorter<'_>, rows: &Range<u64>) {
+        self.codes.resize((rows.end - rows.start) as usize, 0);
+        match &sorter.codes {
+            Some((_, target)) => {
+                let mut codes = self.codes.as_mut_slice();
+                for (place, count) in target.pieces(rows.clone()) {
+                    let (here, rest) = codes.split_at_mut(count);
+                    // SAFETY: the rows of the target have been written; a code is 8 bytes.
+                    unsafe {
+                        std::ptr::copy_nonoverlapping(
+                            place,
+                            here.as_mut_ptr().cast::<u8>(),
+                            count * 8,
+                        );
+                    }
+                    codes = rest;
+                }
+            }
+            None => {
+                // SAFETY: as in `sort`.
+                unsafe { self.read_keys(sorter, rows) };
+                let lanes: Vec<&[u8]> = self.lanes.iter().map(Vec::as_slice).collect();
+                sorter.keys.encode(sorter.lanes, &lanes, &mut self.codes);
+            }
+        }
+    }
+
+    /// Reads the lanes that keys are made from.
+    ///
+    /// # Safety
+    /// As [`sort`](Self::sort).
+    unsafe fn read_keys(&mut self, sorter: &Sorter<'_>, rows: &Range<u64>) {
+        for lane in sorter.keys.lanes() {
+            if self.lanes[lane].is_empty() {
+                // SAFETY: as in `sort`.
+                unsafe { sorter.targets[lane].read(rows.clone(), &mut self.lanes[lane]) };
+            }
+        }
+    }
+
+    /// Compares the rows whose codes are equal.
+    ///
+    /// # Safety
+    /// As [`sort`](Self::sort).
+    unsafe fn refine(&mut self, sorter: &Sorter<'_>, rows: &Range<u64>) {
+        let Self { codes, order, .. } = self;
+        let tied = |pair: &[u32]| codes[pair[0] as usize] == codes[pair[1] as usize];
+        if !order.windows(2).any(tied) {
+            return;
+        }
+        // SAFETY: as in `sort`.
+        unsafe { self.read_keys(sorter, rows) };
+        let lanes: Vec<&[u8]> = self.lanes.iter().map(Vec::as_slice).collect();
+        let codes = &self.codes;
+        let same = |a: &u32, b: &u32| codes[*a as usize] == codes[*b as usize];
+        for tied in self.order.chunk_by_mut(same) {
+            if tied.len() > 1 {
+                let compare = |a: &u32, b: &u32| {
+                    sorter.keys.compare(sorter.lanes, &lanes, *a as usize, *b as usize)
+                };
+                tied.sort_by(compare);
+            }
+        }
+    }
+}
+
+/// Whether this many bytes are written past the cache.
+pub(crate) fn is_streamed(bytes: usize) -> bool {
+    bytes >= STREAMED
+}
+
+/// Where each bucket begins, the end last; and for each piece where its part of each bucket does.
+fn places(counts: &[Vec<u32>]) -> (Vec<u64>, Vec<Vec<u64>>) {
+    let buckets = counts.first().map_or(0, Vec::len);
+    let mut begins = Vec::with_capacity(buckets + 1);
+    let mut starts = vec![vec![0; buckets]; counts.len()];
+    let mut next = 0;
+    for bucket in 0..buckets {
+        begins.push(next);
+        for (starts, counts) in starts.iter_mut().zip(counts) {
+            starts[bucket] = next;
+            next += u64::from(counts[bucket]);
+        }
+    }
+    begins.push(next);
+    (begins, starts)
+}
+
+/// Writes values to the rows from `row` on.
+///
+/// # Safety
+/// The rows must be writable, and nobody else's meanwhile.
+unsafe fn write(mut values: &[u8], row: u64, target: &Target) {
+    let count = (values.len() / target.width()) as u64;
+    for (place, count) in target.pieces(row..row + count) {
+        let (here, rest) = values.split_at(count * target.width());
+        // SAFETY: the caller's promise.
+        unsafe { std::ptr::copy_nonoverlapping(here.as_ptr(), place, here.len()) };
+        values = rest;
+    }
+}
+
+/// Writes values to the rows from `row` on, the last one first.
+///
+/// # Safety
+/// As [`write`].
+unsafe fn write_reversed(values: &[u8], row: u64, target: &Target) {
+    let width = target.width();
+    let count = values.len() / width;
+    let order: Vec<u32> = (0..count as u32).rev().collect();
+    let mut order = order.as_slice();
+    for (place, count) in target.pieces(row..row + count as u64) {
+        let (here, rest) = order.split_at(count);
+        // SAFETY: the caller's promise.
+        unsafe { permute(width, values, here, place) };
+        order = rest;
+    }
+}
+
+fn as_bytes(codes: &[u64]) -> &[u8] {
+    // SAFETY: integers are bytes, eight each.
+    unsafe { std::slice::from_raw_parts(codes.as_ptr().cast(), size_of_val(codes)) }
+}
+
+fn ids_as_bytes(ids: &[u16]) -> &[u8] {
+    // SAFETY: integers are bytes, two each.
+    unsafe { std::slice::from_raw_parts(ids.as_ptr().cast(), size_of_val(ids)) }
+}
+
+/// The first row of a part, of so many equal ones.
+fn part(at: u64, parts: usize, rows: usize) -> usize {
+    (u128::from(at) * rows as u128 / parts as u128) as usize
+}
+
+/// Scatters numbers (the finaliser of SplitMix64), so that samples follow no pattern of the data.
+fn mix(seed: u64) -> u64 {
+    let mut mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ mixed >> 31
+}

@@ -1,0 +1,16 @@
+//! The inner loops, each with a plain form that every processor runs.
+//!
+//! | kernel | what it does | faster with |
+//! |---|---|---|
+//! | [`network`] | sorts many short runs of 32-bit words at once | AVX-512 |
+//! | [`combine`] | scatters values to buckets through lines of 64 bytes | SSE2's streaming stores |
+//! | [`permute`] | puts values into a given order | |
+//! | [`bits`] | bitmaps to bytes and back | |
+//!
+//! All `unsafe` of this crate that is not memory's own ([`crate::memory`]) is here. The tests hold
+//! each fast form to the plain one.
+
+pub(crate) mod bits;
+pub(crate) mod combine;
+pub(crate) mod network;
+pub(crate) mod permute;

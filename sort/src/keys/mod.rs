@@ -1,0 +1,228 @@
+//! Keys: what rows are sorted by, as one integer of 64 bits a row.
+//!
+//! ```text
+//! dep_time (nulls last)   carrier desc          code, 64 bits
+//! 2026-11-29 06:15        "LH"           ─▶   [1 | 29 bits │ 34 bits …]
+//! ```
+//!
+//! Each key becomes a number of as many bits as its values take up, and the numbers stand one after
+//! the other. If all of them fit, codes *are* the order ([`Keys::exact`]). If not, codes decide
+//! what they can, and rows of equal codes are compared ([`Keys::compare`]).
+
+mod build;
+mod native;
+pub(crate) mod text;
+
+use std::cmp::Ordering;
+
+pub(crate) use self::build::{KeyColumn, is_plain};
+
+use self::native::{Native, Shift};
+use self::text::Coder;
+use crate::lanes::{Lane, Long, Span, Staging};
+use crate::options::NanOrder;
+use crate::source::{Run, Source};
+
+/// The keys of a sort.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    parts: Vec<Part>,
+    nan: NanOrder,
+    /// Whether equal codes mean equal keys.
+    exact: bool,
+}
+
+/// One key.
+#[derive(Debug)]
+struct Part {
+    /// The lane of its values.
+    values: usize,
+    /// The lane that says which are valid, if any may be null.
+    valid: Option<usize>,
+    kind: Kind,
+    descending: bool,
+    nulls_first: bool,
+    /// Added to valid values' numbers, to leave room for nulls in front.
+    bump: u64,
+    /// The number of null.
+    null: u64,
+    /// How many bits its numbers have.
+    bits: u32,
+    /// How many of these, the upper ones, are in the code.
+    taken: u32,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Native(Native, Shift),
+    /// A dictionary's keys: their width in bytes, and the number of each (nulls included).
+    Ranks {
+        width: usize,
+        table: Vec<u64>,
+    },
+    Text(Coder),
+}
+
+/// A column as a key sees it: its values, and which are valid.
+#[derive(Clone, Copy)]
+struct Column<'a> {
+    values: &'a [u8],
+    valid: Option<&'a [u8]>,
+    long: &'a [Long],
+}
+
+impl Keys {
+    /// Whether equal codes mean equal keys.
+    pub(crate) fn exact(&self) -> bool {
+        self.exact
+    }
+
+    /// Whether codes cost so much that they are kept rather than made again.
+    pub(crate) fn costly(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part.kind, Kind::Text(_)))
+    }
+
+    /// The lanes that codes are made from.
+    pub(crate) fn lanes(&self) -> impl Iterator<Item = usize> + '_ {
+        self.parts.iter().flat_map(|part| std::iter::once(part.values).chain(part.valid))
+    }
+
+    /// The codes of a run of the source's rows.
+    pub(crate) fn encode_run(
+        &self,
+        source: &Source,
+        lanes: &[Lane],
+        run: Run,
+        staging: &mut [Staging],
+        codes: &mut [u64],
+    ) {
+        let mut staged: Vec<&[u8]> = vec![&[]; lanes.len()];
+        for (at, staging) in staging.iter_mut().enumerate() {
+            if self.lanes().any(|lane| lane == at) {
+                staged[at] = lanes[at].stage(source, run, staging);
+            }
+        }
+        self.encode(lanes, &staged, codes);
+    }
+
+    /// The codes of rows whose values are these, lane by lane.
+    pub(crate) fn encode(&self, lanes: &[Lane], staged: &[&[u8]], codes: &mut [u64]) {
+        let mut numbers = Vec::new();
+        for (at, part) in self.parts.iter().enumerate() {
+            let column = part.column(lanes, staged);
+            if at == 0 {
+                part.numbers(column, self.nan, codes);
+                let cut = part.bits - part.taken;
+                if cut > 0 {
+                    codes.iter_mut().for_each(|code| *code >>= cut);
+                }
+                continue;
+            }
+            if part.taken == 0 {
+                continue;
+            }
+            numbers.resize(codes.len(), 0);
+            part.numbers(column, self.nan, &mut numbers);
+            let cut = part.bits - part.taken;
+            for (code, number) in codes.iter_mut().zip(&numbers) {
+                *code = code.unbounded_shl(part.taken) | number >> cut;
+            }
+        }
+    }
+
+    /// Compares two rows in full.
+    pub(crate) fn compare(&self, lanes: &[Lane], staged: &[&[u8]], a: usize, b: usize) -> Ordering {
+        self.parts
+            .iter()
+            .map(|part| part.compare(part.column(lanes, staged), self.nan, a, b))
+            .find(|order| order.is_ne())
+            .unwrap_or(Ordering::Equal)
+    }
+}
+
+impl Part {
+    fn column<'a>(&self, lanes: &'a [Lane], staged: &[&'a [u8]]) -> Column<'a> {
+        let long = match &lanes[self.values] {
+            Lane::Spans { long, .. } => long.as_slice(),
+            _ => &[],
+        };
+        Column { values: staged[self.values], valid: self.valid.map(|lane| staged[lane]), long }
+    }
+
+    /// The key's numbers of a column's rows.
+    fn numbers(&self, column: Column<'_>, nan: NanOrder, numbers: &mut [u64]) {
+        match &self.kind {
+            Kind::Native(native, shift) => native.codes(column.values, nan, *shift, numbers),
+            Kind::Ranks { width, table } => {
+                for (row, number) in numbers.iter_mut().enumerate() {
+                    *number = table.get(index(column.values, *width, row)).copied().unwrap_or(0);
+                }
+                // Numbers of the table have room for nulls already.
+                self.mark_nulls(column, 0, numbers);
+                return;
+            }
+            Kind::Text(coder) => {
+                let spans = column.values.as_chunks().0;
+                for (at, (bytes, number)) in spans.iter().zip(numbers.iter_mut()).enumerate() {
+                    if let Some(ahead) = spans.get(at + 8) {
+                        Span(u64::from_ne_bytes(*ahead)).prefetch();
+                    }
+                    // SAFETY: the lane's spans, of a source that is there.
+                    let text = unsafe { Span(u64::from_ne_bytes(*bytes)).bytes(column.long) };
+                    let code = coder.code(text);
+                    *number = if self.descending { coder.most() - code } else { code };
+                }
+            }
+        }
+        self.mark_nulls(column, self.bump, numbers);
+    }
+
+    fn mark_nulls(&self, column: Column<'_>, bump: u64, numbers: &mut [u64]) {
+        let Some(valid) = column.valid else { return };
+        for (number, valid) in numbers.iter_mut().zip(valid) {
+            *number = if *valid == 0 { self.null } else { number.wrapping_add(bump) };
+        }
+    }
+
+    fn compare(&self, column: Column<'_>, nan: NanOrder, a: usize, b: usize) -> Ordering {
+        if let Kind::Ranks { width, table } = &self.kind {
+            // A null may be the dictionary's too. The table has direction and nulls already.
+            let rank = |row| match column.valid {
+                Some(valid) if valid[row] == 0 => Some(&self.null),
+                _ => table.get(index(column.values, *width, row)),
+            };
+            return rank(a).cmp(&rank(b));
+        }
+        if let Some(valid) = column.valid
+            && (valid[a] == 0 || valid[b] == 0)
+        {
+            // Two nulls are equal; one that is valid is the greater if nulls come first.
+            let order = valid[a].cmp(&valid[b]);
+            return if self.nulls_first { order } else { order.reverse() };
+        }
+        let order = match &self.kind {
+            Kind::Native(native, _) => native.compare(column.values, nan, a, b),
+            Kind::Text(_) | Kind::Ranks { .. } => {
+                // SAFETY: the lane's spans, of a source that is there.
+                let text = |row| unsafe { span(column.values, row).bytes(column.long) };
+                text(a).cmp(text(b))
+            }
+        };
+        if self.descending { order.reverse() } else { order }
+    }
+}
+
+/// A lane's span.
+pub(crate) fn span(values: &[u8], row: usize) -> Span {
+    Span(u64::from_ne_bytes(values.as_chunks().0[row]))
+}
+
+/// A dictionary key, as an index; one that is negative, as a null's may be, is none.
+fn index(values: &[u8], width: usize, row: usize) -> usize {
+    match width {
+        1 => usize::from(values[row]),
+        2 => u16::from_ne_bytes(values.as_chunks().0[row]).into(),
+        4 => u32::from_ne_bytes(values.as_chunks().0[row]) as usize,
+        _ => usize::try_from(u64::from_ne_bytes(values.as_chunks().0[row])).unwrap_or(usize::MAX),
+    }
+}

@@ -1,0 +1,113 @@
+//! The parallel sort: tables in the store, sorted into the store.
+//!
+//! ```text
+//! input, mapped ─▶ count ─▶ scatter: each column straight to its bucket's place ─▶ sort in cache
+//!                  keys      in the output, which is the object's own memory
+//! ```
+//!
+//! Not indices and a gather: all columns move by ranges of the key, twice in all, whatever the
+//! number of rows. Stable, for every type that has an order, and for any payload.
+//!
+//! ```no_run
+//! use sheaf_sort::{SortKey, SortOptions, sort};
+//! use sheaf_store::{PutOptions, connect, default_url};
+//!
+//! let store = connect(&default_url())?;
+//! let flights = store.get("flights")?.table()?;
+//! let by = [SortKey::new("dep_time"), SortKey::new("carrier").descending()];
+//! sort(&store, &flights, &by, "flights_by_time", &PutOptions::default(), &SortOptions::default())?;
+//! # Ok::<(), sheaf_store::Error>(())
+//! ```
+//!
+//! What this crate does not do: it keeps no state, talks to no store but through
+//! [`sheaf_store::Client`], and merges no runs.
+
+mod engine;
+mod kernels;
+mod keys;
+mod lanes;
+mod map;
+mod memory;
+mod options;
+mod order;
+mod place;
+mod sorted;
+mod source;
+mod take;
+mod target;
+mod workers;
+
+use arrow_array::RecordBatch;
+use arrow_buffer::{Buffer, MutableBuffer};
+use arrow_schema::SchemaRef;
+use sheaf_store::{Client, Info, PutOptions, Result, Table};
+
+pub use self::options::{NanOrder, Progress, SortKey, SortOptions, Stage};
+pub use self::sorted::SORTED_BY;
+use self::sorted::Sorting;
+
+/// Sorts a table into a new object of this name.
+///
+/// The result's columns are those of the input, in few large batches; its schema tells the order
+/// under [`SORTED_BY`]. Rows of equal keys stay in the order they came in.
+///
+/// # Errors
+/// [`Kind::Invalid`](sheaf_store::Kind::Invalid) if there is nothing to sort by, or no such column,
+/// or one whose type has no order; [`Kind::Full`](sheaf_store::Kind::Full) when the store has no
+/// room for the result; [`Kind::Interrupted`](sheaf_store::Kind::Interrupted) when it was
+/// cancelled; else as [`Client::put`]. Nothing is left of the result then.
+pub fn sort(
+    store: &Client,
+    table: &Table,
+    by: &[SortKey],
+    into: impl AsRef<[u8]>,
+    put: &PutOptions,
+    options: &SortOptions<'_>,
+) -> Result<Info> {
+    let batches = table.batches().collect::<Result<Vec<_>>>()?;
+    let sorting = Sorting::new(table.schema(), batches, by, *options)?;
+    match &sorting.placement {
+        Some(placement) => {
+            let mut target = store.build_layout(into, placement.layout().clone(), put)?;
+            sorting.fill(placement, target.as_mut_slice())?;
+            target.seal()
+        }
+        None => {
+            let mut writer = store.writer(into, sorting.schema(), put)?;
+            sorting.take(|batch| writer.write(batch))?;
+            writer.finish()
+        }
+    }
+}
+
+/// Sorts batches in this process's own memory.
+///
+/// # Errors
+/// As [`sort`].
+pub fn sort_batches(
+    schema: &SchemaRef,
+    batches: &[RecordBatch],
+    by: &[SortKey],
+    options: &SortOptions<'_>,
+) -> Result<Vec<RecordBatch>> {
+    let sorting = Sorting::new(schema, batches.to_vec(), by, *options)?;
+    let mut sorted = Vec::new();
+    match &sorting.placement {
+        Some(placement) => {
+            let layout = placement.layout();
+            let mut file = MutableBuffer::from_len_zeroed(layout.len());
+            sorting.fill(placement, &mut file)?;
+            layout.finish(&mut file)?;
+            // SAFETY: the file was made of checked arrays just now, and nobody changes it.
+            let file = unsafe { sheaf_ipc::File::open_trusted(Buffer::from(file)) }?;
+            for batch in file.batches() {
+                sorted.push(batch?);
+            }
+        }
+        None => sorting.take(|batch| {
+            sorted.push(batch.clone());
+            Ok(())
+        })?,
+    }
+    Ok(sorted)
+}

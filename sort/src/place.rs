@@ -1,0 +1,486 @@
+//! Columns laid out ahead and filled in place: those whose values have one width, and strings.
+//!
+//! Bits, strings and what has an odd width move as something else first (see [`crate::lanes`]),
+//! in memory of the sort's own, and are put into their place when the rows are in order.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::{DataType, SchemaRef};
+use sheaf_ipc::{Content, Layout};
+use sheaf_store::Result;
+
+use crate::engine::{Sorter, is_streamed};
+use crate::kernels::bits;
+use crate::keys::Keys;
+use crate::lanes::{Lane, Long, value_width};
+use crate::memory::Memory;
+use crate::options::Stage;
+use crate::source::Source;
+use crate::target::Target;
+use crate::workers::Workers;
+
+/// Rows in a batch, as a power of two: 16 M. A multiple of what a line of the cache holds.
+const BATCH: u32 = 24;
+
+/// Rows that are gathered in one go: a multiple of 64, so that no two share a byte of a bitmap.
+const BLOCK: usize = 1 << 16;
+
+/// Strings fetched ahead of their turn.
+const AHEAD: usize = 24;
+
+/// Where each column's rows move.
+pub(crate) struct Placement {
+    pub(crate) lanes: Vec<Lane>,
+    columns: Vec<Column>,
+    layout: Layout,
+    shift: u32,
+}
+
+/// The lanes of a column.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Column {
+    pub(crate) values: Option<usize>,
+    pub(crate) valid: Option<usize>,
+    form: Form,
+}
+
+/// What a column's lane becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// It is the values.
+    Values,
+    /// Bits.
+    Bits,
+    /// Bytes, and offsets of this many bytes.
+    Text(usize),
+    /// Bytes, this many for each row.
+    Wide(usize),
+    /// Nothing but nulls.
+    Null,
+}
+
+impl Placement {
+    /// `None` if there is a column that can't be laid out ahead. `keys` are key columns: they need
+    /// lanes that can be compared.
+    ///
+    /// # Errors
+    /// As [`Layout::with_contents`].
+    pub(crate) fn new(source: &Source, schema: &SchemaRef, keys: &[usize]) -> Result<Option<Self>> {
+        let mut lanes = Vec::new();
+        let (mut columns, mut contents) = (Vec::new(), Vec::new());
+        for (at, field) in schema.fields().iter().enumerate() {
+            let data_type = field.data_type();
+            let Some(content) = content(source, at, data_type) else { return Ok(None) };
+            let Some(column) = Column::new(source, at, data_type, keys.contains(&at), &mut lanes)
+            else {
+                return Ok(None);
+            };
+            columns.push(column);
+            contents.push(content);
+        }
+        // A key beside the columns moves with them, and is not part of the result.
+        for at in schema.fields().len()..source.schema.fields().len() {
+            let Some(column) = Column::of_key(source, at, &mut lanes) else { return Ok(None) };
+            columns.push(column);
+        }
+        let rows = source.num_rows();
+        let texts = columns.iter().any(|column| matches!(column.form, Form::Text(_)));
+        let shift = if texts { 63 } else { BATCH };
+        let batches: Vec<usize> = (0..rows)
+            .step_by(1 << shift.min(62))
+            .map(|start| (rows - start).min(1 << shift.min(62)))
+            .collect();
+        let layout = Layout::with_contents(schema.clone(), &batches, &contents)?;
+        Ok(Some(Self { lanes, columns, layout, shift }))
+    }
+
+    /// The lanes of a column.
+    pub(crate) fn column(&self, index: usize) -> Column {
+        self.columns[index]
+    }
+
+    /// Where everything goes.
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Sorts into `file`, which is as long as the layout says; all but its messages is written.
+    ///
+    /// # Errors
+    /// Those of the workers, and of [`Sorter::new`].
+    pub(crate) fn fill(
+        &self,
+        source: &Source,
+        keys: &Keys,
+        workers: &Workers<'_>,
+        file: &mut [u8],
+    ) -> Result<()> {
+        assert_eq!(file.len(), self.layout.len(), "the file is as long as its layout");
+        let file = file.as_mut_ptr();
+        let rows = source.num_rows();
+        if rows == 0 {
+            return Ok(());
+        }
+        let mut memories = Vec::new();
+        let mut targets = Vec::with_capacity(self.lanes.len());
+        for (at, lane) in self.lanes.iter().enumerate() {
+            let width = lane.width();
+            let streamed = is_streamed(rows * width);
+            targets.push(match self.place_of(at) {
+                Some(column) => {
+                    let bases = (0..self.layout.num_batches())
+                        .map(|batch| file.wrapping_add(self.layout.values(batch, column).start));
+                    Target::many(bases.collect(), self.shift, width, streamed)
+                }
+                None => {
+                    let memory = Memory::new(rows * width)?;
+                    let target = Target::one(memory.as_ptr(), width, streamed);
+                    memories.push(memory);
+                    target
+                }
+            });
+        }
+        let sorter = Sorter::new(source, &self.lanes, keys, &targets, workers)?;
+        // SAFETY: each lane has a column of the file, or memory of its own, with room for all rows.
+        unsafe { sorter.run()? };
+        drop(sorter);
+        let placed = self.layout.schema().fields().len();
+        for (index, column) in self.columns.iter().enumerate().take(placed) {
+            // SAFETY: the lanes are written, and the column's places in the file are its own.
+            unsafe { self.finish(index, *column, &targets, rows, workers, file)? };
+        }
+        Ok(())
+    }
+
+    /// The column whose values in the file a lane is.
+    fn place_of(&self, lane: usize) -> Option<usize> {
+        self.columns
+            .iter()
+            .position(|column| column.form == Form::Values && column.values == Some(lane))
+    }
+
+    /// Makes of a column's lanes what the file wants.
+    ///
+    /// # Safety
+    /// The lanes must have been written, and the column's places in `file` be writable.
+    unsafe fn finish(
+        &self,
+        index: usize,
+        column: Column,
+        targets: &[Target],
+        rows: usize,
+        workers: &Workers<'_>,
+        file: *mut u8,
+    ) -> Result<()> {
+        // SAFETY: the caller's promise, for all of them.
+        unsafe {
+            if let Some(lane) = column.valid {
+                let place = |batch| self.layout.validity(batch, index);
+                self.pack(&targets[lane], place, rows, workers, file)?;
+            }
+            let Some(lane) = column.values else { return Ok(()) };
+            let (lane, target) = (&self.lanes[lane], &targets[lane]);
+            match column.form {
+                Form::Values | Form::Null => Ok(()),
+                Form::Bits => {
+                    let place = |batch| Some(self.layout.values(batch, index));
+                    self.pack(target, place, rows, workers, file)
+                }
+                Form::Text(width) => {
+                    let offsets = self.layout.offsets(0, index).unwrap_or_default();
+                    let offsets = file.wrapping_add(offsets.start);
+                    let values = file.wrapping_add(self.layout.values(0, index).start);
+                    gather(lane, target, rows, workers, Places { offsets, width, values })
+                }
+                Form::Wide(width) => {
+                    let base = |batch| self.layout.values(batch, index).start;
+                    let bases = (0..self.layout.num_batches())
+                        .map(|batch| file.wrapping_add(base(batch)))
+                        .collect();
+                    let wide = Target::many(bases, self.shift, width, false);
+                    gather_wide(lane, target, rows, workers, &wide)
+                }
+            }
+        }
+    }
+
+    /// Packs bytes into a bitmap.
+    ///
+    /// # Safety
+    /// As [`finish`](Self::finish).
+    unsafe fn pack(
+        &self,
+        bytes: &Target,
+        place: impl Fn(usize) -> Option<Range<usize>> + Sync,
+        rows: usize,
+        workers: &Workers<'_>,
+        file: *mut u8,
+    ) -> Result<()> {
+        let file = Address(file);
+        workers.run(Stage::Gather, rows.div_ceil(BLOCK), Vec::new, |at, values| {
+            let block = block(at, rows);
+            // Blocks never straddle batches, whose rows are a multiple of theirs.
+            let (batch, within) = match self.shift {
+                63 => (0, block.start),
+                shift => (block.start >> shift, block.start & ((1 << shift) - 1)),
+            };
+            let Some(range) = place(batch) else { return Ok(0) };
+            // SAFETY: the bytes are written; each block has bytes of the bitmap of its own.
+            unsafe {
+                bytes.read(block.start as u64..block.end as u64, values);
+                let start = file.get().wrapping_add(range.start + within / 8);
+                let bitmap = std::slice::from_raw_parts_mut(start, block.len().div_ceil(8));
+                bits::pack(values, bitmap);
+            }
+            Ok(0)
+        })
+    }
+}
+
+/// A place that threads share.
+#[derive(Clone, Copy)]
+struct Address(*mut u8);
+
+impl Address {
+    fn get(self) -> *mut u8 {
+        self.0
+    }
+}
+
+// SAFETY: a place; who writes there promises that nobody else does.
+unsafe impl Send for Address {}
+// SAFETY: as above.
+unsafe impl Sync for Address {}
+
+impl Column {
+    fn new(
+        source: &Source,
+        column: usize,
+        data_type: &DataType,
+        is_key: bool,
+        lanes: &mut Vec<Lane>,
+    ) -> Option<Self> {
+        let mut add = |lane| {
+            lanes.push(lane);
+            lanes.len() - 1
+        };
+        let (values, form) = match data_type {
+            DataType::Null => (None, Form::Null),
+            DataType::Boolean => (Some(add(Lane::Booleans { column })), Form::Bits),
+            DataType::Utf8 | DataType::Binary => {
+                (Some(add(Lane::spans(source, column))), Form::Text(4))
+            }
+            DataType::LargeUtf8 | DataType::LargeBinary => {
+                (Some(add(Lane::spans(source, column))), Form::Text(8))
+            }
+            DataType::FixedSizeBinary(width) => match value_width(data_type) {
+                Some(width) if !is_key => (Some(add(Lane::Values { column, width })), Form::Values),
+                _ => (Some(add(Lane::spans(source, column))), Form::Wide(*width as usize)),
+            },
+            other => {
+                let width = value_width(other)?;
+                (Some(add(Lane::Values { column, width })), Form::Values)
+            }
+        };
+        let nulls = *data_type != DataType::Null && has_nulls(source, column);
+        let valid = nulls.then(|| add(Lane::Validity { column }));
+        Some(Self { values, valid, form })
+    }
+
+    /// The lanes of a key column alone.
+    pub(crate) fn of_key(source: &Source, column: usize, lanes: &mut Vec<Lane>) -> Option<Self> {
+        let data_type = source.schema.field(column).data_type().clone();
+        Self::new(source, column, &data_type, true, lanes)
+    }
+}
+
+fn has_nulls(source: &Source, column: usize) -> bool {
+    source.column(column).any(|array| array.nulls().is_some_and(|nulls| nulls.null_count() > 0))
+}
+
+/// What a column holds; `None` if it can't be laid out ahead.
+fn content(source: &Source, column: usize, data_type: &DataType) -> Option<Content> {
+    let mut content = Content::default();
+    match data_type {
+        DataType::Dictionary(_, _) => content.dictionary = Some(dictionary(source, column)?),
+        DataType::Utf8 | DataType::Binary | DataType::LargeUtf8 | DataType::LargeBinary => {
+            content.bytes = source.column(column).map(text_bytes).sum();
+            let wide = matches!(data_type, DataType::LargeUtf8 | DataType::LargeBinary);
+            if !wide && i32::try_from(content.bytes).is_err() {
+                return None;
+            }
+        }
+        _ => {}
+    }
+    content.nulls = *data_type != DataType::Null && has_nulls(source, column);
+    Some(content)
+}
+
+/// How many bytes an array's values take.
+fn text_bytes(array: &ArrayRef) -> usize {
+    fn between(offsets: &[impl arrow_buffer::ArrowNativeType]) -> usize {
+        offsets
+            .last()
+            .zip(offsets.first())
+            .map_or(0, |(last, first)| last.as_usize() - first.as_usize())
+    }
+    match array.data_type() {
+        DataType::Utf8 => between(array.as_string::<i32>().value_offsets()),
+        DataType::LargeUtf8 => between(array.as_string::<i64>().value_offsets()),
+        DataType::Binary => between(array.as_binary::<i32>().value_offsets()),
+        _ => between(array.as_binary::<i64>().value_offsets()),
+    }
+}
+
+/// The dictionary that all batches of a column share, if they do and it holds no others.
+pub(crate) fn dictionary(source: &Source, column: usize) -> Option<ArrayRef> {
+    let DataType::Dictionary(_, values) = source.schema.field(column).data_type() else {
+        return None;
+    };
+    if values.is_nested() || matches!(values.as_ref(), DataType::Dictionary(_, _)) {
+        return None;
+    }
+    let mut dictionaries = source.column(column).map(|array| array.as_any_dictionary().values());
+    let Some(first) = dictionaries.next() else {
+        return Some(arrow_array::new_empty_array(values));
+    };
+    let data = first.to_data();
+    let same = |other: &ArrayRef| Arc::ptr_eq(first, other) || data.ptr_eq(&other.to_data());
+    dictionaries.all(same).then(|| first.clone())
+}
+
+/// Where a column of strings goes.
+#[derive(Clone, Copy)]
+struct Places {
+    offsets: *mut u8,
+    /// Bytes in an offset.
+    width: usize,
+    values: *mut u8,
+}
+
+// SAFETY: places; who writes there promises that nobody else does.
+unsafe impl Sync for Places {}
+
+impl Places {
+    /// # Safety
+    /// The place must be writable, and nobody else's.
+    unsafe fn set_offset(&self, row: usize, offset: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self.width {
+                4 => self.offsets.cast::<i32>().add(row).write_unaligned(offset as i32),
+                _ => self.offsets.cast::<i64>().add(row).write_unaligned(offset as i64),
+            }
+        }
+    }
+}
+
+/// The rows of a block.
+fn block(at: usize, rows: usize) -> Range<usize> {
+    at * BLOCK..((at + 1) * BLOCK).min(rows)
+}
+
+fn long_of(lane: &Lane) -> &[Long] {
+    match lane {
+        Lane::Spans { long, .. } => long,
+        _ => &[],
+    }
+}
+
+/// Reads a block's spans.
+///
+/// # Safety
+/// They must have been written.
+unsafe fn read_spans(spans: &Target, rows: Range<usize>, bytes: &mut Vec<u8>) {
+    // SAFETY: the caller's promise.
+    unsafe { spans.read(rows.start as u64..rows.end as u64, bytes) };
+}
+
+/// Copies the strings that spans tell of, one after the other, and writes their offsets.
+///
+/// # Safety
+/// The spans must have been written, and the places have room for what they tell of.
+unsafe fn gather(
+    lane: &Lane,
+    spans: &Target,
+    rows: usize,
+    workers: &Workers<'_>,
+    places: Places,
+) -> Result<()> {
+    let long = long_of(lane);
+    let blocks = rows.div_ceil(BLOCK);
+    let lens: Vec<_> = (0..blocks).map(|_| std::sync::atomic::AtomicUsize::new(0)).collect();
+    let relaxed = std::sync::atomic::Ordering::Relaxed;
+    workers.run(Stage::Gather, blocks, Vec::new, |at, bytes| {
+        // SAFETY: the caller's promise.
+        unsafe { read_spans(spans, block(at, rows), bytes) };
+        let len = (0..block(at, rows).len()).map(|row| crate::keys::span(bytes, row).len(long));
+        lens[at].store(len.sum(), relaxed);
+        Ok(0)
+    })?;
+    let mut start = 0;
+    let starts: Vec<usize> = lens
+        .iter()
+        .map(|len| {
+            start += len.load(relaxed);
+            start - len.load(relaxed)
+        })
+        .collect();
+    // SAFETY: there is one more offset than rows.
+    unsafe { places.set_offset(rows, start) };
+    let places = &places;
+    workers.run(Stage::Gather, blocks, Vec::new, |at, bytes| {
+        let range = block(at, rows);
+        // SAFETY: the caller's promise.
+        unsafe { read_spans(spans, range.clone(), bytes) };
+        let mut offset = starts[at];
+        for row in 0..range.len() {
+            if row + AHEAD < range.len() {
+                crate::keys::span(bytes, row + AHEAD).prefetch();
+            }
+            // SAFETY: the lane's spans; offsets of a block's rows, and bytes between its start
+            // and the next one's, are its own.
+            unsafe {
+                places.set_offset(range.start + row, offset);
+                let text = crate::keys::span(bytes, row).bytes(long);
+                std::ptr::copy_nonoverlapping(text.as_ptr(), places.values.add(offset), text.len());
+                offset += text.len();
+            }
+        }
+        Ok(range.len())
+    })
+}
+
+/// Copies the values that spans tell of, all of one width.
+///
+/// # Safety
+/// As [`gather`].
+unsafe fn gather_wide(
+    lane: &Lane,
+    spans: &Target,
+    rows: usize,
+    workers: &Workers<'_>,
+    target: &Target,
+) -> Result<()> {
+    let long = long_of(lane);
+    workers.run(Stage::Gather, rows.div_ceil(BLOCK), Vec::new, |at, bytes| {
+        let range = block(at, rows);
+        // SAFETY: the caller's promise.
+        unsafe { read_spans(spans, range.clone(), bytes) };
+        for row in 0..range.len() {
+            if row + AHEAD < range.len() {
+                crate::keys::span(bytes, row + AHEAD).prefetch();
+            }
+            // SAFETY: the lane's spans; each row's place is its own.
+            unsafe {
+                let value = crate::keys::span(bytes, row).bytes(long);
+                let place = target.row((range.start + row) as u64);
+                std::ptr::copy_nonoverlapping(value.as_ptr(), place, value.len());
+            }
+        }
+        Ok(range.len())
+    })
+}

@@ -1,0 +1,216 @@
+//! What is sorted by: columns found, keys that need it encoded, the order told in the schema.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float16Type, Float32Type, Float64Type};
+use arrow_array::{ArrayRef, ArrowPrimitiveType, RecordBatch};
+use arrow_row::{RowConverter, SortField};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, SortOptions as ArrowOptions};
+use sheaf_store::{Error, Kind, Result};
+
+use crate::keys::{self, KeyColumn, Keys};
+use crate::lanes::Lane;
+use crate::options::{NanOrder, SortKey, SortOptions};
+use crate::place::{self, Column, Placement};
+use crate::source::Source;
+use crate::take;
+use crate::workers::Workers;
+
+/// The key in the metadata of a sorted table's schema that tells its order: a JSON list of
+/// `{"column", "descending", "nulls_first"}`.
+pub const SORTED_BY: &str = "sheaf.sorted_by";
+
+/// The most keys.
+const MOST_KEYS: usize = 64;
+
+/// Rows whose keys are encoded in one go.
+const ENCODED: usize = 64 << 10;
+
+/// A sort that is about to begin: what it reads is found, what it writes is laid out.
+pub(crate) struct Sorting<'a> {
+    source: Source,
+    schema: SchemaRef,
+    workers: Workers<'a>,
+    options: SortOptions<'a>,
+    keys: Vec<(SortKey, usize)>,
+    /// `None` if there is a column that can't be laid out ahead.
+    pub(crate) placement: Option<Placement>,
+}
+
+impl<'a> Sorting<'a> {
+    /// # Errors
+    /// [`Kind::Invalid`] if a key is no column or has no order, or there are none, or too many.
+    pub(crate) fn new(
+        schema: &SchemaRef,
+        batches: Vec<RecordBatch>,
+        by: &[SortKey],
+        options: SortOptions<'a>,
+    ) -> Result<Self> {
+        let keys = find(schema, by)?;
+        let mut source = Source::new(schema.clone(), batches)?;
+        let workers = Workers::new(options, source.num_rows());
+        let plain = keys.iter().all(|(_, column)| is_plain(&source, *column));
+        let keys = if plain {
+            keys
+        } else {
+            source = encoded(source, &keys, options.nan)?;
+            vec![(SortKey::new("keys"), schema.fields().len())]
+        };
+        let schema = declared(schema, by);
+        let columns: Vec<usize> = keys.iter().map(|(_, column)| *column).collect();
+        let placement = Placement::new(&source, &schema, &columns)?;
+        Ok(Self { source, schema, workers, options, keys, placement })
+    }
+
+    /// The schema of the result, which tells the order.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Sorts into a file that the placement laid out.
+    ///
+    /// # Errors
+    /// As [`Placement::fill`].
+    pub(crate) fn fill(&self, placement: &Placement, file: &mut [u8]) -> Result<()> {
+        // A key that is encoded is no column of the result, and moves beside it.
+        let keys = self.keys(&placement.lanes, |column| placement.column(column))?;
+        placement.fill(&self.source, &keys, &self.workers, file)
+    }
+
+    /// Sorts, and hands out batch after batch.
+    ///
+    /// # Errors
+    /// As [`take::take`].
+    pub(crate) fn take(&self, each: impl FnMut(&RecordBatch) -> Result<()>) -> Result<()> {
+        let mut lanes = Vec::new();
+        let mut columns = Vec::new();
+        for (_, column) in &self.keys {
+            let column = Column::of_key(&self.source, *column, &mut lanes);
+            columns.push(
+                column.ok_or_else(|| Error::new(Kind::Internal, "a key column has no lane"))?,
+            );
+        }
+        let place = |column: usize| {
+            let at = self.keys.iter().position(|(_, key)| *key == column);
+            columns[at.unwrap_or_default()]
+        };
+        let keys = self.keys(&lanes, place)?;
+        take::take(&self.source, &self.schema, lanes, &keys, &self.workers, each)
+    }
+
+    fn keys(&self, lanes: &[Lane], place: impl Fn(usize) -> Column) -> Result<Keys> {
+        let columns: Vec<KeyColumn<'_>> = self
+            .keys
+            .iter()
+            .filter_map(|(key, column)| {
+                let Column { values, valid, .. } = place(*column);
+                Some(KeyColumn { key, column: *column, values: values?, valid })
+            })
+            .collect();
+        Keys::build(&self.source, lanes, &columns, self.options.nan, &self.workers)
+    }
+}
+
+/// The columns of the keys. One that repeats decides nothing.
+fn find(schema: &SchemaRef, by: &[SortKey]) -> Result<Vec<(SortKey, usize)>> {
+    let invalid = |message: String| Err(Error::new(Kind::Invalid, message));
+    if by.is_empty() {
+        return invalid("nothing to sort by: name at least one column".into());
+    }
+    if by.len() > MOST_KEYS {
+        return invalid(format!("{} columns to sort by; at most {MOST_KEYS}", by.len()));
+    }
+    let mut keys: Vec<(SortKey, usize)> = Vec::with_capacity(by.len());
+    for key in by {
+        let mut named = schema.fields().iter().enumerate().filter(|(_, f)| *f.name() == key.column);
+        let Some((column, field)) = named.next() else {
+            let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+            return invalid(format!("no column {}; there are {}", key.column, names.join(", ")));
+        };
+        if named.next().is_some() {
+            return invalid(format!("several columns are named {}: rename one", key.column));
+        }
+        let data_type = field.data_type();
+        if !keys::is_plain(data_type) && !RowConverter::supports_fields(&[sort_field(key, field)]) {
+            return invalid(format!("column {} is {data_type}, which has no order", key.column));
+        }
+        if keys.iter().all(|(_, other)| *other != column) {
+            keys.push((key.clone(), column));
+        }
+    }
+    Ok(keys)
+}
+
+fn sort_field(key: &SortKey, field: &Field) -> SortField {
+    let options = ArrowOptions { descending: key.descending, nulls_first: key.nulls_first };
+    SortField::new_with_options(field.data_type().clone(), options)
+}
+
+/// Whether a key column is compared as it is.
+fn is_plain(source: &Source, column: usize) -> bool {
+    let data_type = source.schema.field(column).data_type();
+    match data_type {
+        DataType::Dictionary(_, _) => place::dictionary(source, column).is_some(),
+        _ => keys::is_plain(data_type),
+    }
+}
+
+/// The source with one more column: the keys as bytes of the same order.
+fn encoded(source: Source, keys: &[(SortKey, usize)], nan: NanOrder) -> Result<Source> {
+    let fields = keys.iter().map(|(key, column)| sort_field(key, source.schema.field(*column)));
+    let converter = RowConverter::new(fields.collect()).map_err(sheaf_ipc::Error::from)?;
+    let mut fields = source.schema.fields().to_vec();
+    fields.push(Arc::new(Field::new("keys", DataType::Binary, false)));
+    let schema = Arc::new(Schema::new(fields));
+    let mut batches = Vec::new();
+    for run in source.runs(0..source.num_rows(), ENCODED) {
+        let batch = source.batches[run.batch].slice(run.start, run.len);
+        let columns: Vec<ArrayRef> =
+            keys.iter().map(|(_, column)| one_nan(batch.column(*column), nan)).collect();
+        let rows = converter.convert_columns(&columns).map_err(sheaf_ipc::Error::from)?;
+        let bytes = rows.try_into_binary().map_err(sheaf_ipc::Error::from)?;
+        let mut columns = batch.columns().to_vec();
+        columns.push(Arc::new(bytes));
+        let batch = RecordBatch::try_new(schema.clone(), columns);
+        batches.push(batch.map_err(sheaf_ipc::Error::from)?);
+    }
+    Source::new(schema, batches)
+}
+
+/// The column, every NaN made the one that stands where it is to stand in IEEE 754's total order,
+/// which Arrow's rows have. Floats inside structs and lists stay as they are.
+fn one_nan(column: &ArrayRef, nan: NanOrder) -> ArrayRef {
+    macro_rules! unary {
+        ($type:ty) => {{
+            type Native = <$type as ArrowPrimitiveType>::Native;
+            let value = match nan {
+                NanOrder::Greatest => Native::from_bits(Native::NAN.to_bits() & !0 >> 1),
+                NanOrder::Smallest => Native::from_bits(Native::NAN.to_bits() | !(!0 >> 1)),
+            };
+            let one = |each: Native| if each.is_nan() { value } else { each };
+            Arc::new(column.as_primitive::<$type>().unary::<_, $type>(one))
+        }};
+    }
+    match column.data_type() {
+        DataType::Float16 => unary!(Float16Type),
+        DataType::Float32 => unary!(Float32Type),
+        DataType::Float64 => unary!(Float64Type),
+        _ => column.clone(),
+    }
+}
+
+/// The schema, telling the order.
+fn declared(schema: &SchemaRef, by: &[SortKey]) -> SchemaRef {
+    let order: Vec<_> = by
+        .iter()
+        .map(|SortKey { column, descending, nulls_first }| {
+            serde_json::json!({
+                "column": column, "descending": descending, "nulls_first": nulls_first
+            })
+        })
+        .collect();
+    let mut metadata = schema.metadata().clone();
+    metadata.insert(SORTED_BY.into(), serde_json::Value::from(order).to_string());
+    Arc::new(schema.as_ref().clone().with_metadata(metadata))
+}

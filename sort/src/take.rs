@@ -1,0 +1,103 @@
+//! Columns that can't be laid out ahead: rows are put in order by their numbers, and batches made
+//! of them one at a time.
+//!
+//! Slower, and for every type there is: lists, structs, unions, views, dictionaries that differ.
+
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::SchemaRef;
+use arrow_select::interleave::interleave;
+use sheaf_store::{Error, Kind, Result};
+
+use crate::engine::{Sorter, is_streamed};
+use crate::keys::Keys;
+use crate::lanes::Lane;
+use crate::memory::Memory;
+use crate::options::Stage;
+use crate::source::Source;
+use crate::target::Target;
+use crate::workers::Workers;
+
+/// Rows in a batch, if they are not too many bytes.
+const BATCH: usize = 1 << 20;
+
+/// Bytes in a batch, about: below what 32-bit offsets reach, with room for uneven rows.
+const BATCH_BYTES: usize = 256 << 20;
+
+/// Sorts, and hands the rows to `each` in batches. The lanes are those of the keys.
+///
+/// # Errors
+/// Those of the workers, of Arrow's kernels, and of `each`.
+pub(crate) fn take(
+    source: &Source,
+    schema: &SchemaRef,
+    mut lanes: Vec<Lane>,
+    keys: &Keys,
+    workers: &Workers<'_>,
+    mut each: impl FnMut(&RecordBatch) -> Result<()>,
+) -> Result<()> {
+    let rows = source.num_rows();
+    lanes.push(Lane::Rows);
+    let mut memories = Vec::with_capacity(lanes.len());
+    let mut targets = Vec::with_capacity(lanes.len());
+    for lane in &lanes {
+        let memory = Memory::new(rows * lane.width())?;
+        let streamed = is_streamed(rows * lane.width());
+        targets.push(Target::one(memory.as_ptr(), lane.width(), streamed));
+        memories.push(memory);
+    }
+    let sorter = Sorter::new(source, &lanes, keys, &targets, workers)?;
+    // SAFETY: each lane has memory of its own, with room for all rows.
+    unsafe { sorter.run()? };
+    drop(sorter);
+
+    let numbers = &targets[targets.len() - 1];
+    let bytes: usize = source.batches.iter().map(RecordBatch::get_array_memory_size).sum();
+    let batch = (BATCH_BYTES / (bytes / rows.max(1)).max(1)).clamp(1, BATCH);
+    let mut start = 0;
+    while start < rows {
+        let end = (start + batch).min(rows);
+        let mut read = Vec::new();
+        // SAFETY: the sorter wrote them.
+        unsafe { numbers.read(start as u64..end as u64, &mut read) };
+        let places: Vec<(usize, usize)> = read
+            .as_chunks()
+            .0
+            .iter()
+            .map(|row| source.locate(u64::from_ne_bytes(*row) as usize))
+            .collect();
+        each(&pick(source, schema, &places, workers)?)?;
+        start = end;
+    }
+    Ok(())
+}
+
+/// The rows at these places, as a batch; a thread takes a column.
+fn pick(
+    source: &Source,
+    schema: &SchemaRef,
+    places: &[(usize, usize)],
+    workers: &Workers<'_>,
+) -> Result<RecordBatch> {
+    let columns = schema.fields().len();
+    let made: Vec<std::sync::Mutex<Option<ArrayRef>>> =
+        (0..columns).map(|_| std::sync::Mutex::new(None)).collect();
+    workers.run(
+        Stage::Gather,
+        columns,
+        || (),
+        |at, ()| {
+            let arrays: Vec<&dyn Array> = source.column(at).map(AsRef::as_ref).collect();
+            let array = interleave(&arrays, places).map_err(sheaf_ipc::Error::from)?;
+            *made[at].lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(array);
+            Ok(0)
+        },
+    )?;
+    let arrays = made
+        .into_iter()
+        .map(|array| array.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()))
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| Error::new(Kind::Internal, "a column was not made"))?;
+    let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(places.len()));
+    let batch = RecordBatch::try_new_with_options(schema.clone(), arrays, &options);
+    Ok(batch.map_err(sheaf_ipc::Error::from)?)
+}

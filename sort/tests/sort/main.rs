@@ -1,0 +1,5 @@
+//! The sort, held to an oracle: `arrow-row` keys and a stable sort of the standard library.
+
+mod any_table;
+mod cases;
+mod oracle;
