@@ -1,8 +1,9 @@
-//! What the benchmarks share, and the two that are programs.
+//! What the benchmarks share, and the three that are programs.
 //!
 //! ```text
 //! bin/ratios ─▶ ratios ─┐
 //!                       ├─▶ process (the store, readers) · tables · private · clock
+//! bin/sort ───────▶ sort ─┤
 //! bin/sheaf-peer ─▶ peer ┘
 //! ```
 //!
@@ -13,6 +14,7 @@ pub mod peer;
 pub mod private;
 pub mod process;
 pub mod ratios;
+pub mod sort;
 pub mod tables;
 
 /// What a benchmark returns; whatever goes wrong ends it with one line on standard error.

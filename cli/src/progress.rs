@@ -39,6 +39,12 @@ impl Progress {
     pub(crate) fn set(&self, position: u64) {
         self.0.set_position(position);
     }
+
+    /// What is being done, and how much of it is.
+    pub(crate) fn tell(&self, what: &'static str, position: u64) {
+        self.0.set_message(what);
+        self.0.set_position(position);
+    }
 }
 
 impl Drop for Progress {

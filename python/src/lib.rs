@@ -38,6 +38,7 @@ mod plasma;
 mod preview;
 mod schema;
 mod slot;
+mod sorting;
 mod store;
 mod table;
 mod watch;

@@ -18,10 +18,11 @@ use crate::building::Builder;
 use crate::draft::DraftCore;
 use crate::errors::{detached, invalid, raise};
 use crate::info::Info;
+use crate::sorting::Sort;
 use crate::table::Table;
 use crate::watch::Watch;
 use crate::writer::Writer;
-use crate::{capsule, draft, interrupt, schema};
+use crate::{capsule, draft, interrupt, schema, sorting};
 
 /// A store, on this machine or reached by Flight; what `sheaf.connect` returns.
 ///
@@ -262,6 +263,46 @@ impl Store {
         let printed = printed(py, &name)?;
         let writer = self.ask(py, |client| client.writer(name.as_ref(), &schema, &options))?;
         Ok(Writer::new(writer, printed, schema))
+    }
+
+    /// Sorts a table, stably, with every core, into a new object or, without `into`, a table that
+    /// lasts as long as it is held.
+    ///
+    /// `by` is a column, or a list of them; a column is a name, or a tuple of a name and any of
+    /// `"asc"`, `"desc"`, `"nulls_first"`, `"nulls_last"`. Ascending with nulls last unless it says
+    /// so; NaN is greater than all numbers, or less with `nan="smallest"`. `progress` is called
+    /// with stage, rows done and rows in all, some twenty times a second; what it raises cancels
+    /// the sort. The schema of the result tells its order, under `sheaf.sorted_by`.
+    ///
+    /// >>> import pyarrow as pa
+    /// >>> info = store.put("flights", pa.table({"to": ["SIN", None, "AMS"], "n": [1, 2, 3]}))
+    /// >>> store.sort("flights", by="to").to_arrow()["n"].to_pylist()
+    /// [3, 1, 2]
+    /// >>> store.sort("flights", by=[("to", "desc", "nulls_first")], into="by_to").num_rows
+    /// 3
+    #[pyo3(signature = (
+        name, by, into=None, *, threads=0, nan="greatest", progress=None, replace=false, wait=None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of a Python call")]
+    fn sort(
+        &self,
+        py: Python<'_>,
+        name: NameArg,
+        by: &Bound<'_, PyAny>,
+        into: Option<NameArg>,
+        threads: usize,
+        nan: &str,
+        progress: Option<Py<PyAny>>,
+        replace: bool,
+        wait: Option<f64>,
+    ) -> PyResult<Table> {
+        let put = options(py, replace, false, wait, None)?;
+        let sort = Sort { by: sorting::keys(by)?, threads, nan: sorting::nan(nan)?, progress };
+        let table = self.ask(py, |door| {
+            sort.run(near(door, "sort")?, name.as_ref(), into.as_ref().map(AsRef::as_ref), &put)
+        });
+        sort.raise()?;
+        Ok(Table::new(table?, self.url.clone()))
     }
 
     /// Opaque bytes of this size, to be written in place and sealed.

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!          codes                 bucket by bucket              within the cache
-//! input ──────────▶ sample, ids ────────────────▶ every lane ──────────────────▶ every lane
-//!         count                     scatter        in its final place    sort     in order
+//! input ──────────▶ sample, counts ─────────────▶ every lane ──────────────────▶ every lane
+//!         count                        scatter     in its final place    sort     in order
 //! ```
 //!
 //! A lane is moved twice and read as often, whatever the number of rows: this is what makes it
@@ -32,7 +32,7 @@ use crate::target::Target;
 use crate::workers::{Workers, pieces};
 
 /// Rows of a bucket that fit the second-level cache, with all that is needed to order them.
-const BUCKET: usize = 16 << 10;
+const BUCKET: usize = 32 << 10;
 
 /// The most buckets: their lines must stay in the cache too.
 const BUCKETS: usize = 8 << 10;
@@ -126,8 +126,9 @@ impl<'a> Sorter<'a> {
         }
     }
 
+    /// Memory to stage every lane in, two at the least.
     fn stagings(&self) -> Vec<Staging> {
-        self.lanes.iter().map(|_| Staging::default()).collect()
+        (0..self.lanes.len().max(2)).map(|_| Staging::default()).collect()
     }
 
     fn encode(&self, run: Run, staging: &mut [Staging], codes: &mut Vec<u64>) {
@@ -234,61 +235,106 @@ impl<'a> Sorter<'a> {
     unsafe fn scatter(&self, map: &Map) -> Result<Vec<u64>> {
         let rows = self.source.num_rows();
         let pieces = pieces(rows, self.workers.threads(), PIECE);
-        let memory = Memory::new(rows * 2)?;
-        let ids = Target::one(memory.as_ptr(), 2, false);
-        let counts = self.count(map, &pieces, &ids)?;
+        let counts = self.count(map, &pieces)?;
         let (buckets, starts) = places(&counts);
-        let make = || (self.stagings(), Vec::new(), Vec::new());
-        self.workers.run(Stage::Scatter, pieces.len(), make, |at, (staging, codes, bytes)| {
-            let combiner = |lane: &Target| Combiner::new(lane.width(), &starts[at]);
-            let mut combiners: Vec<_> = self.targets.iter().map(combiner).collect();
-            let mut coded = self.codes.as_ref().map(|(_, target)| (combiner(target), target));
+        let (pairs, singles) = self.pairs();
+        let make = || (self.stagings(), Vec::new(), vec![0; MORSEL]);
+        self.workers.run(Stage::Scatter, pieces.len(), make, |at, (staging, codes, ids)| {
+            let starts = starts[at].as_slice();
+            let mut twos: Vec<_> = pairs
+                .iter()
+                .map(|[a, _]| Combiner::<2>::new(self.targets[*a].width(), starts))
+                .collect();
+            let mut ones: Vec<_> = singles
+                .iter()
+                .map(|lane| Combiner::<1>::new(self.targets[*lane].width(), starts))
+                .collect();
+            let mut coded =
+                self.codes.as_ref().map(|(_, target)| (Combiner::<1>::new(8, starts), target));
             for run in self.source.runs(pieces[at].clone(), MORSEL) {
-                let range = run.row as u64..(run.row + run.len) as u64;
-                // SAFETY: `count` wrote them, one id a row.
-                unsafe { ids.read(range, bytes) };
-                let ids: Vec<u16> =
-                    bytes.as_chunks().0.iter().map(|id| u16::from_ne_bytes(*id)).collect();
-                for (at, lane) in self.lanes.iter().enumerate() {
-                    let values = lane.stage(self.source, run, &mut staging[0]);
-                    // SAFETY: `places` gives each piece rows of its own in each bucket, as many as
-                    // `count` found it to have.
-                    unsafe { combiners[at].send(&ids, values, &self.targets[at]) };
-                }
-                if let Some((combiner, target)) = &mut coded {
-                    self.encode(run, staging, codes);
-                    // SAFETY: as above.
-                    unsafe { combiner.send(&ids, as_bytes(codes), target) };
+                let ids = &mut ids[..run.len];
+                self.find_buckets(map, run, staging, codes, ids);
+                // SAFETY: `places` gives each piece rows of its own in each bucket, as many as
+                // `count` found it to have. So for all that is sent.
+                unsafe {
+                    for (pair, combiner) in pairs.iter().zip(&mut twos) {
+                        let (first, second) = staging.split_at_mut(1);
+                        let values = [
+                            self.lanes[pair[0]].stage(self.source, run, &mut first[0]),
+                            self.lanes[pair[1]].stage(self.source, run, &mut second[0]),
+                        ];
+                        combiner.send(ids, values, pair.map(|lane| &self.targets[lane]));
+                    }
+                    for (lane, combiner) in singles.iter().zip(&mut ones) {
+                        let values = self.lanes[*lane].stage(self.source, run, &mut staging[0]);
+                        combiner.send(ids, [values], [&self.targets[*lane]]);
+                    }
+                    if let Some((combiner, target)) = &mut coded {
+                        combiner.send(ids, [as_bytes(codes)], [*target]);
+                    }
                 }
             }
-            let targets = self.targets.iter().chain(coded.as_ref().map(|(_, target)| *target));
-            let last = coded.map(|(combiner, _)| combiner);
-            // `targets` borrows nothing of `coded`.
-            let targets: Vec<&Target> = targets.collect();
-            for (combiner, target) in combiners.into_iter().chain(last).zip(targets) {
-                // SAFETY: as above.
-                unsafe { combiner.finish(target) };
+            // SAFETY: as above.
+            unsafe {
+                for (pair, combiner) in pairs.iter().zip(twos) {
+                    combiner.finish(pair.map(|lane| &self.targets[lane]));
+                }
+                for (lane, combiner) in singles.iter().zip(ones) {
+                    combiner.finish([&self.targets[*lane]]);
+                }
+                if let Some((combiner, target)) = coded {
+                    combiner.finish([target]);
+                }
             }
             Ok(pieces[at].len())
         })?;
         Ok(buckets)
     }
 
-    /// Writes the bucket of every row, and counts the rows of each, piece by piece.
-    fn count(&self, map: &Map, pieces: &[Range<usize>], ids: &Target) -> Result<Vec<Vec<u32>>> {
+    /// Lanes of one width, two and two, and those that are left over.
+    fn pairs(&self) -> (Vec<[usize; 2]>, Vec<usize>) {
+        let mut pairs = Vec::new();
+        let mut alone: Vec<usize> = Vec::new();
+        for lane in 0..self.lanes.len() {
+            let width = self.targets[lane].width();
+            match alone.iter().position(|other| self.targets[*other].width() == width) {
+                Some(at) => pairs.push([alone.swap_remove(at), lane]),
+                None => alone.push(lane),
+            }
+        }
+        (pairs, alone)
+    }
+
+    /// The bucket of every row of a run. Leaves the codes of all of them if they are kept.
+    fn find_buckets(
+        &self,
+        map: &Map,
+        run: Run,
+        staging: &mut [Staging],
+        codes: &mut Vec<u64>,
+        ids: &mut [u16],
+    ) {
+        let most = if self.codes.is_some() { run.len } else { RUN };
+        let Run { batch, start, row, .. } = run;
+        for (ids, done) in ids.chunks_mut(most).zip((0..).step_by(most)) {
+            let part = Run { batch, start: start + done, len: ids.len(), row: row + done };
+            self.encode(part, staging, codes);
+            map.ids(codes, ids);
+        }
+    }
+
+    /// How many rows each bucket has, piece by piece.
+    fn count(&self, map: &Map, pieces: &[Range<usize>]) -> Result<Vec<Vec<u32>>> {
         let counts = Mutex::new(vec![Vec::new(); pieces.len()]);
         let make = || (self.stagings(), Vec::new(), vec![0; RUN]);
-        self.workers.run(Stage::Count, pieces.len(), make, |at, (staging, codes, found)| {
+        self.workers.run(Stage::Count, pieces.len(), make, |at, (staging, codes, ids)| {
             let mut counted = vec![0_u32; map.buckets()];
             for run in self.source.runs(pieces[at].clone(), RUN) {
-                self.encode(run, staging, codes);
-                let found = &mut found[..run.len];
-                map.ids(codes, found);
-                for id in found.iter() {
+                let ids = &mut ids[..run.len];
+                self.find_buckets(map, run, staging, codes, ids);
+                for id in ids.iter() {
                     counted[usize::from(*id)] += 1;
                 }
-                // SAFETY: each run has rows of its own.
-                unsafe { write(ids_as_bytes(found), run.row as u64, ids) };
             }
             counts.lock().unwrap_or_else(|poisoned| poisoned.into_inner())[at] = counted;
             Ok(pieces[at].len())
@@ -501,11 +547,6 @@ unsafe fn write_reversed(values: &[u8], row: u64, target: &Target) {
 fn as_bytes(codes: &[u64]) -> &[u8] {
     // SAFETY: integers are bytes, eight each.
     unsafe { std::slice::from_raw_parts(codes.as_ptr().cast(), size_of_val(codes)) }
-}
-
-fn ids_as_bytes(ids: &[u16]) -> &[u8] {
-    // SAFETY: integers are bytes, two each.
-    unsafe { std::slice::from_raw_parts(ids.as_ptr().cast(), size_of_val(ids)) }
 }
 
 /// The first row of a part, of so many equal ones.

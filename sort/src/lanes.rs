@@ -72,7 +72,7 @@ impl Span {
     /// # Safety
     /// The span must be one of a lane with these long values, whose source still lives.
     #[inline]
-    pub(crate) unsafe fn bytes<'a>(self, long: &'a [Long]) -> &'a [u8] {
+    pub(crate) unsafe fn bytes(self, long: &[Long]) -> &[u8] {
         let at = (self.0 & 0xffff_ffff_ffff) as usize;
         match (self.0 >> 48) as usize {
             // SAFETY: the caller's promise.

@@ -37,6 +37,8 @@ mod take;
 mod target;
 mod workers;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use arrow_array::RecordBatch;
 use arrow_buffer::{Buffer, MutableBuffer};
 use arrow_schema::SchemaRef;
@@ -78,6 +80,26 @@ pub fn sort(
             writer.finish()
         }
     }
+}
+
+/// Sorts a table into one that has no name: it lasts as long as somebody holds it.
+///
+/// # Errors
+/// As [`sort`].
+pub fn sort_unnamed(
+    store: &Client,
+    table: &Table,
+    by: &[SortKey],
+    options: &SortOptions<'_>,
+) -> Result<Table> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    // No other process has this id, and no other call in this one the number.
+    let name = format!(".sorted/{}/{number}", std::process::id());
+    sort(store, table, by, &name, &PutOptions::default(), options)?;
+    let sorted = store.get(&name)?.table();
+    store.delete(&name)?;
+    sorted
 }
 
 /// Sorts batches in this process's own memory.

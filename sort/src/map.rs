@@ -1,45 +1,41 @@
 //! From codes to buckets: ranges of codes that hold about equally many rows.
 //!
-//! A sample says how codes are spread. Where they are spread evenly within each of 1024 equal
-//! ranges, a bucket is found by a multiplication ([`Linear`]). Where they are not, or where one
-//! value is a bucket of its own, by a search among splitters ([`Splitters`]).
+//! A sample says how codes are spread. Where no bucket needs less than one of 65,536 equal ranges,
+//! it is looked up by range ([`Table`]). Where codes crowd more, or where one value is a bucket of
+//! its own, it is searched among splitters ([`Splitters`]).
 
-/// Ranges that a [`Linear`] map knows the spread of.
-const RANGES: usize = 1024;
+use crate::kernels::search::Tree;
+use crate::kernels::wide::wide;
 
-/// How much fuller than the average a bucket of a [`Linear`] map may be, in the sample.
+/// Ranges that a [`Table`] has, at most.
+const RANGES: usize = 1 << 16;
+
+/// How much fuller than the average a bucket of a [`Table`] may be, in the sample.
 const UNEVEN: usize = 3;
-
-/// Codes looked up side by side.
-const SIDE_BY_SIDE: usize = 8;
 
 /// From codes to buckets.
 #[derive(Debug)]
 pub(crate) enum Map {
-    Linear(Linear),
+    Table(Table),
     Splitters(Splitters),
 }
 
-/// A cumulative distribution, a line in each of [`RANGES`] equal ranges.
+/// The bucket of each of equal ranges of codes.
 #[derive(Debug)]
-pub(crate) struct Linear {
+pub(crate) struct Table {
     least: u64,
     most: u64,
     /// A range has `2^shift` codes.
     shift: u32,
-    /// For each range the bucket that it begins in and how many it spans, with 16 bits behind the
-    /// point.
-    lines: Vec<(u32, u32)>,
+    ranges: Vec<u16>,
     buckets: usize,
 }
 
 /// The least code of every bucket but the first, in order.
 #[derive(Debug)]
 pub(crate) struct Splitters {
-    /// Padded with the greatest code, to one less than a power of two.
     splitters: Vec<u64>,
-    /// Without the padding.
-    count: usize,
+    tree: Tree,
 }
 
 impl Map {
@@ -47,8 +43,8 @@ impl Map {
     pub(crate) fn new(sample: &[u64], buckets: usize) -> Self {
         let share = (sample.len() / buckets).max(1);
         let heavy = sample.chunk_by(|a, b| a == b).any(|same| same.len() >= 2 * share);
-        if !heavy && let Some(linear) = Linear::new(sample, buckets) {
-            return Self::Linear(linear);
+        if !heavy && let Some(table) = Table::new(sample, buckets) {
+            return Self::Table(table);
         }
         Self::Splitters(Splitters::new(sample, share))
     }
@@ -56,17 +52,18 @@ impl Map {
     /// How many buckets there are.
     pub(crate) fn buckets(&self) -> usize {
         match self {
-            Self::Linear(linear) => linear.buckets,
-            Self::Splitters(splitters) => splitters.count + 1,
+            Self::Table(table) => table.buckets,
+            Self::Splitters(splitters) => splitters.splitters.len() + 1,
         }
     }
 
     /// Whether a bucket holds one code only.
     pub(crate) fn is_single(&self, bucket: usize) -> bool {
         match self {
-            Self::Linear(_) => false,
-            Self::Splitters(Splitters { splitters, count }) => {
-                (1..*count).contains(&bucket) && splitters[bucket] - splitters[bucket - 1] == 1
+            Self::Table(_) => false,
+            Self::Splitters(Splitters { splitters, .. }) => {
+                (1..splitters.len()).contains(&bucket)
+                    && splitters[bucket] - splitters[bucket - 1] == 1
             }
         }
     }
@@ -78,32 +75,31 @@ impl Map {
     pub(crate) fn ids(&self, codes: &[u64], ids: &mut [u16]) {
         assert_eq!(codes.len(), ids.len(), "one id a code");
         match self {
-            Self::Linear(linear) => linear.ids(codes, ids),
+            Self::Table(table) => wide(|| table.ids(codes, ids)),
             Self::Splitters(splitters) => splitters.ids(codes, ids),
         }
     }
 }
 
-impl Linear {
-    /// `None` if the sample is too uneven within a range.
+impl Table {
+    /// `None` if the sample crowds in too few ranges.
     fn new(sample: &[u64], buckets: usize) -> Option<Self> {
         let (least, most) = (*sample.first()?, *sample.last()?);
         let bits = u64::BITS - (most - least).leading_zeros();
         let shift = bits.saturating_sub(RANGES.ilog2());
-        let mut counts = vec![0_u64; ((most - least) >> shift) as usize + 1];
+        let mut counts = vec![0; ((most - least) >> shift) as usize + 1];
         sample.iter().for_each(|code| counts[((code - least) >> shift) as usize] += 1);
-        let scale = (buckets as u64) << 16;
-        let (mut seen, total) = (0, sample.len() as u64);
-        let lines = counts
+        let mut seen = 0;
+        let ranges = counts
             .iter()
             .map(|count| {
-                let start = seen * scale / total;
+                let middle = 2 * seen + count;
                 seen += count;
-                (start as u32, (seen * scale / total - start) as u32)
+                (middle * buckets / (2 * sample.len())).min(buckets - 1) as u16
             })
             .collect();
-        let linear = Self { least, most, shift, lines, buckets };
-        linear.is_even(sample).then_some(linear)
+        let table = Self { least, most, shift, ranges, buckets };
+        table.is_even(sample).then_some(table)
     }
 
     fn is_even(&self, sample: &[u64]) -> bool {
@@ -113,19 +109,12 @@ impl Linear {
         ids.chunk_by(|a, b| a == b).all(|bucket| bucket.len() <= UNEVEN * share)
     }
 
+    #[inline(always)]
     fn ids(&self, codes: &[u64], ids: &mut [u16]) {
         let Self { least, most, shift, .. } = *self;
-        let lines = self.lines.as_slice();
-        // Bits of a code within its range that count, and those below them.
-        let (fine, coarse) = (shift.min(16), shift - shift.min(16));
-        let mask = (1_u64 << fine) - 1;
-        let last = self.buckets as u64 - 1;
+        let ranges = self.ranges.as_slice();
         for (code, id) in codes.iter().zip(ids) {
-            let delta = (*code).clamp(least, most) - least;
-            let (start, span) = lines[(delta >> shift) as usize];
-            let within = (delta >> coarse & mask) << (16 - fine);
-            let place = u64::from(start) + (u64::from(span) * within >> 16);
-            *id = (place >> 16).min(last) as u16;
+            *id = ranges[(((*code).clamp(least, most) - least) >> shift) as usize];
         }
     }
 }
@@ -155,41 +144,15 @@ impl Splitters {
             }
             filled += same.len();
         }
-        let count = splitters.len();
-        splitters.resize((count + 1).next_power_of_two() - 1, u64::MAX);
-        Self { splitters, count }
+        let tree = Tree::new(&splitters);
+        Self { splitters, tree }
     }
 
     fn ids(&self, codes: &[u64], ids: &mut [u16]) {
-        let (codes, rest) = codes.as_chunks::<SIDE_BY_SIDE>();
-        let (ids, rest_ids) = ids.as_chunks_mut::<SIDE_BY_SIDE>();
-        for (codes, ids) in codes.iter().zip(ids) {
-            self.search(*codes, ids);
-        }
-        for (code, id) in rest.iter().zip(rest_ids) {
-            let mut one = [0];
-            self.search([*code], &mut one);
-            *id = one[0];
-        }
-    }
-
-    /// How many splitters each code has reached; several searches in step hide each other's waits.
-    #[inline]
-    fn search<const N: usize>(&self, codes: [u64; N], ids: &mut [u16; N]) {
-        let mut found = [0_usize; N];
-        let mut step = self.splitters.len().div_ceil(2);
-        while step > 0 {
-            for (found, code) in found.iter_mut().zip(codes) {
-                // `found + step` never exceeds the padded length, which is one below a power of two.
-                let reached = self.splitters[*found + step - 1] <= code;
-                *found += if reached { step } else { 0 };
-            }
-            step /= 2;
-        }
-        for (id, found) in ids.iter_mut().zip(found) {
-            // The greatest code has reached the padding too.
-            *id = found.min(self.count) as u16;
-        }
+        self.tree.count_reached(codes, ids);
+        let last = self.splitters.len() as u16;
+        // The greatest code of all has reached the tree's padding too.
+        ids.iter_mut().for_each(|id| *id = (*id).min(last));
     }
 }
 
@@ -232,21 +195,21 @@ mod tests {
 
             check(&Map::new(&sample, buckets), all.clone());
             check(&Map::Splitters(Splitters::new(&sample, share)), all.clone());
-            if let Some(linear) = Linear::new(&sample, buckets) {
-                check(&Map::Linear(linear), all);
+            if let Some(table) = Table::new(&sample, buckets) {
+                check(&Map::Table(table), all);
             }
         }
     }
 
     #[test]
     fn evenly_spread_codes_fill_buckets_evenly() {
-        let sample: Vec<u64> = (64_000..128_000_u64).map(|at| at * at << 12).collect();
+        let sample: Vec<u64> = (64_000..128_000_u64).map(|at| (at * at) << 12).collect();
         let map = Map::new(&sample, 500);
         let mut ids = vec![0; sample.len()];
 
         map.ids(&sample, &mut ids);
 
-        assert!(matches!(map, Map::Linear(_)));
+        assert!(matches!(map, Map::Table(_)));
         let fullest = ids.chunk_by(|a, b| a == b).map(<[u16]>::len).max().unwrap();
         assert!(fullest < 3 * 128, "{fullest}");
     }

@@ -19,6 +19,32 @@ impl SortKey {
         Self { column: column.into(), descending: false, nulls_first: false }
     }
 
+    /// Reads `COLUMN[:asc|:desc][:nulls-first|:nulls-last]`.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let mut key = Self::new("");
+        let mut column = text;
+        while let Some((before, word)) = column.rsplit_once(':')
+            && key.understand(word)
+        {
+            column = before;
+        }
+        key.column = column.into();
+        key
+    }
+
+    /// Takes in `asc`, `desc`, `nulls-first` or `nulls-last`; whether it is one of them.
+    pub fn understand(&mut self, word: &str) -> bool {
+        match word {
+            "asc" => self.descending = false,
+            "desc" => self.descending = true,
+            "nulls-first" | "nulls_first" => self.nulls_first = true,
+            "nulls-last" | "nulls_last" => self.nulls_first = false,
+            _ => return false,
+        }
+        true
+    }
+
     /// Greatest first.
     #[must_use]
     pub fn descending(mut self) -> Self {
@@ -51,8 +77,8 @@ pub struct SortOptions<'a> {
     pub threads: usize,
     /// Where NaN stands.
     pub nan: NanOrder,
-    /// Called some twenty times a second, by any of the threads; `Break` cancels the sort, of which
-    /// nothing is left then.
+    /// Called some twenty times a second, by the thread that called; `Break` cancels the sort, of
+    /// which nothing is left then.
     pub progress: Option<&'a (dyn Fn(Progress) -> ControlFlow<()> + Sync)>,
 }
 
@@ -99,5 +125,22 @@ impl Stage {
             Self::Sort => "sort",
             Self::Gather => "gather",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_from_the_right() {
+        assert_eq!(SortKey::parse("dep"), SortKey::new("dep"));
+        assert_eq!(
+            SortKey::parse("carrier:desc:nulls-first"),
+            SortKey::new("carrier").descending().nulls_first()
+        );
+        assert_eq!(SortKey::parse("a:b"), SortKey::new("a:b"));
+        assert_eq!(SortKey::parse("desc:asc"), SortKey::new("desc"));
+        assert_eq!(SortKey::parse("a:b:desc"), SortKey::new("a:b").descending());
     }
 }

@@ -7,13 +7,20 @@
 //!
 //! Stable for free: words of equal bits are in order of their indices.
 
-use crate::kernels::network::{EMPTY, GROUP, SLOTS, sort_runs};
+use crate::kernels::network::{EMPTY, GROUP, SLOTS, prefetch_run, put_words, sort_runs};
+use crate::kernels::wide::wide;
 
 /// The most codes that words have room to number.
 const MOST: usize = 1 << 16;
 
 /// Slots used on average, of [`SLOTS`].
 const USED: usize = 7;
+
+/// Runs in a group.
+const RUNS: usize = GROUP / SLOTS;
+
+/// Codes whose runs are fetched before the first of them is put there.
+const AHEAD: usize = 32;
 
 /// Codes in one part of a bucket that is too large for the cache.
 const PART: usize = 16 << 10;
@@ -23,6 +30,10 @@ const PART: usize = 16 << 10;
 pub(crate) struct Orderer {
     words: Vec<u32>,
     counts: Vec<u32>,
+    /// Slots used, run by run.
+    used: Vec<u8>,
+    /// Whether words of a group agree in all bits of their codes.
+    ties: Vec<bool>,
     /// What found no slot: its run, and its index.
     over: Vec<u64>,
     packed: Vec<u64>,
@@ -32,8 +43,10 @@ impl Orderer {
     /// The indices of `codes` in their order; equal ones in order of their indices.
     pub(crate) fn order(&mut self, codes: &[u64], order: &mut Vec<u32>) {
         order.clear();
-        let Some(least) = codes.iter().copied().min() else { return };
-        let most = codes.iter().copied().max().unwrap_or(least);
+        if codes.is_empty() {
+            return;
+        }
+        let (least, most) = wide(|| extent(codes));
         let span = most - least;
         if span == 0 {
             order.extend(0..codes.len() as u32);
@@ -68,14 +81,16 @@ impl Orderer {
         let runs = (codes.len() / USED + 1).next_multiple_of(GROUP / SLOTS);
         self.words.clear();
         self.words.resize(runs * SLOTS, EMPTY);
-        self.counts.clear();
-        self.counts.resize(runs, 0);
+        self.used.clear();
+        self.used.resize(runs, 0);
         self.over.clear();
         let room = (runs as u64) << 16;
         if span >= room {
             // The greatest code comes to just below `room`.
             let scale = ((u128::from(room) << 64) / (u128::from(span) + 1)) as u64;
-            self.spread(codes, |code| (u128::from(code - least) * u128::from(scale) >> 64) as u64);
+            self.spread(codes, |code| {
+                ((u128::from(code - least) * u128::from(scale)) >> 64) as u64
+            });
         } else {
             let scale = room / (span + 1);
             self.spread(codes, |code| (code - least) * scale);
@@ -83,25 +98,29 @@ impl Orderer {
         if self.over.len() > codes.len() / 8 + SLOTS {
             return false;
         }
-        sort_runs(&mut self.words);
+        sort_runs(&mut self.words, &mut self.ties);
         self.over.sort_unstable();
         self.read_off(codes, order);
-        mend(codes, order);
         true
     }
 
-    #[inline]
+    #[inline(always)]
     fn spread(&mut self, codes: &[u64], scaled: impl Fn(u64) -> u64) {
-        for (index, code) in codes.iter().enumerate() {
-            let scaled = scaled(*code);
-            let run = (scaled >> 16) as usize;
-            let count = self.counts[run] as usize;
-            self.counts[run] += 1;
-            if count < SLOTS {
-                self.words[run * SLOTS + count] = (scaled as u32) << 16 | index as u32;
-            } else {
-                self.over.push((run as u64) << 32 | index as u64);
+        let mut ahead = [0; AHEAD];
+        let mut index = 0;
+        for codes in codes.chunks(AHEAD) {
+            for (code, ahead) in codes.iter().zip(&mut ahead) {
+                *ahead = scaled(*code);
+                prefetch_run(&self.words, (*ahead >> 16) as usize);
             }
+            put_words(
+                &ahead[..codes.len()],
+                index,
+                &mut self.words,
+                &mut self.used,
+                &mut self.over,
+            );
+            index += codes.len() as u32;
         }
     }
 
@@ -110,28 +129,27 @@ impl Orderer {
         // Every run is written whole, over what the one before it had no words for.
         order.resize(codes.len() + SLOTS, 0);
         let (mut place, mut over) = (0, self.over.as_slice());
-        for (run, (words, count)) in
-            self.words.as_chunks::<SLOTS>().0.iter().zip(&self.counts).enumerate()
-        {
-            let count = *count as usize;
-            if count <= SLOTS {
+        let groups = self.words.as_chunks::<GROUP>().0.iter().zip(self.used.as_chunks::<RUNS>().0);
+        for (group, ((words, used), ties)) in groups.zip(&self.ties).enumerate() {
+            let start = place;
+            for (words, used) in words.as_chunks::<SLOTS>().0.iter().zip(used) {
                 let target = &mut order[place..place + SLOTS];
                 for (target, word) in target.iter_mut().zip(words) {
                     *target = word & 0xffff;
                 }
-            } else {
-                let more = over.partition_point(|entry| entry >> 32 == run as u64);
-                let target = &mut order[place..place + count];
-                for (target, word) in target.iter_mut().zip(words) {
-                    *target = word & 0xffff;
-                }
-                for (target, entry) in target[SLOTS..].iter_mut().zip(&over[..more]) {
-                    *target = *entry as u32;
-                }
-                target.sort_unstable_by_key(|index| (codes[*index as usize], *index));
-                over = &over[more..];
+                place += usize::from(*used);
             }
-            place += count;
+            let more = over.partition_point(|entry| (entry >> 32) as usize / RUNS == group);
+            if more > 0 {
+                for entry in &over[..more] {
+                    order[place] = *entry as u32;
+                    place += 1;
+                }
+                over = &over[more..];
+                order[start..place].sort_unstable_by_key(|index| (codes[*index as usize], *index));
+            } else if *ties {
+                mend(codes, &mut order[start..place]);
+            }
         }
         order.truncate(codes.len());
     }
@@ -181,11 +199,18 @@ impl Orderer {
     }
 }
 
+/// The least and the greatest.
+#[inline(always)]
+fn extent(codes: &[u64]) -> (u64, u64) {
+    codes.iter().fold((u64::MAX, 0), |(least, most), code| (least.min(*code), most.max(*code)))
+}
+
 /// Moves what stands behind a greater code to its place: codes whose words agree in all bits are
 /// in order of their indices, not of their codes.
 fn mend(codes: &[u64], order: &mut [u32]) {
     let code = |index: u32| codes[index as usize];
-    let mut before = code(order[0]);
+    let Some(first) = order.first() else { return };
+    let mut before = code(*first);
     for at in 1..order.len() {
         let index = order[at];
         let here = code(index);
@@ -233,11 +258,13 @@ mod tests {
             check(&mixed(2, rows).map(|code| code % 7).collect::<Vec<_>>());
             check(&mixed(3, rows).map(|code| code % (rows * 50)).collect::<Vec<_>>());
             check(&mixed(4, rows).map(|code| code >> (code % 64)).collect::<Vec<_>>());
-            check(&mixed(5, rows).map(|code| (code % 3) << 60 | code % 40).collect::<Vec<_>>());
+            check(&mixed(5, rows).map(|code| ((code % 3) << 60) | (code % 40)).collect::<Vec<_>>());
             check(&(0..rows).rev().collect::<Vec<_>>());
             let one = |code| if code % 20 > 0 { 42 } else { code };
             check(&mixed(6, rows).map(one).collect::<Vec<_>>());
-            let crowd = |code| if code % 9 == 0 { code } else { 1 << 40 | code % (1 << 30) };
+            let crowd = |code: u64| {
+                if code.is_multiple_of(9) { code } else { (1 << 40) | (code % (1 << 30)) }
+            };
             check(&mixed(7, rows).map(crowd).collect::<Vec<_>>());
         }
     }

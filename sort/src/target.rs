@@ -58,26 +58,9 @@ impl Target {
         })
     }
 
-    /// Writes a line of 64 bytes.
-    ///
-    /// # Safety
-    /// 64 bytes from `place` on must be writable, nobody else's meanwhile, and begin at a multiple
-    /// of 64 bytes from a batch's start.
-    #[inline]
-    pub(crate) unsafe fn write_line(&self, place: *mut u8, line: &[u8; 64]) {
-        #[cfg(target_arch = "x86_64")]
-        if self.streamed {
-            use std::arch::x86_64::{__m128i, _mm_load_si128, _mm_stream_si128};
-            let (from, to) = (line.as_ptr().cast::<__m128i>(), place.cast::<__m128i>());
-            for part in 0..4 {
-                // SAFETY: the places are the caller's promise; all are aligned, as `many` found
-                // and as the lines of a combiner are.
-                unsafe { _mm_stream_si128(to.add(part), _mm_load_si128(from.add(part))) };
-            }
-            return;
-        }
-        // SAFETY: the caller's promise.
-        unsafe { std::ptr::copy_nonoverlapping(line.as_ptr(), place, 64) };
+    /// Whether lines are to go past the cache, straight to memory.
+    pub(crate) fn is_streamed(&self) -> bool {
+        self.streamed
     }
 
     /// Makes streamed lines visible to other threads before what this one does next.

@@ -59,7 +59,7 @@ impl<'a> Workers<'a> {
         self.done.store(0, Ordering::Relaxed);
         let next = AtomicUsize::new(0);
         let failed = Mutex::new(None);
-        let work = || {
+        let work = |is_caller: bool| {
             let mut state = make();
             while !self.stopped.load(Ordering::Relaxed) {
                 let at = next.fetch_add(1, Ordering::Relaxed);
@@ -67,7 +67,7 @@ impl<'a> Workers<'a> {
                     return;
                 }
                 match job(at, &mut state) {
-                    Ok(rows) => self.report(stage, rows as u64),
+                    Ok(rows) => self.report(stage, rows as u64, is_caller),
                     Err(error) => {
                         *failed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) =
                             Some(error);
@@ -78,9 +78,9 @@ impl<'a> Workers<'a> {
         };
         std::thread::scope(|scope| {
             for _ in 1..self.threads.min(jobs) {
-                scope.spawn(work);
+                scope.spawn(|| work(false));
             }
-            work();
+            work(true);
         });
         match failed.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {
             Some(error) => Err(error),
@@ -97,10 +97,10 @@ impl<'a> Workers<'a> {
         Ok(())
     }
 
-    /// Counts rows as done, and tells who asked for it.
-    fn report(&self, stage: Stage, rows: u64) {
+    /// Counts rows as done; the thread that called tells who asked for it.
+    fn report(&self, stage: Stage, rows: u64, is_caller: bool) {
         let rows = self.done.fetch_add(rows, Ordering::Relaxed) + rows;
-        let Some(progress) = self.options.progress else { return };
+        let (Some(progress), true) = (self.options.progress, is_caller) else { return };
         let Ok(mut reported) = self.reported.try_lock() else { return };
         if reported.elapsed() < REPORT {
             return;

@@ -13,6 +13,7 @@ mod hostile;
 mod lifetime;
 mod room_for;
 mod scale;
+mod sort;
 mod tables;
 mod threads;
 mod tidiness;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{Schema, SchemaRef};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use sheaf_sort::SortKey;
 use sheaf_store::{Client, ConnectOptions, PutOptions};
 
 use super::demo_flight;
@@ -25,6 +26,9 @@ const FLIGHTS: &[u8] =
 
 /// The demo's store, in bytes: plenty for the flights, and little for any machine.
 const STORE_BYTES: u64 = 1 << 30;
+
+/// The sorted flights' name.
+const SORTED: &str = "flights_by_time";
 
 /// See Sheaf at work: starts a store of its own, puts a real table, reads it from another process.
 #[derive(Debug, clap::Args)]
@@ -79,6 +83,19 @@ impl Demo {
             return Err(Error::failed(message));
         }
         step(out, "Flight", &text)?;
+
+        let start = Instant::now();
+        let flights = client.get(NAME)?.table()?;
+        let by = ["month", "day", "dep_time"].map(SortKey::new);
+        let put = PutOptions::default();
+        let sorted = sheaf_sort::sort(&client, &flights, &by, SORTED, &put, &Default::default())?;
+        let text = format!(
+            "{} rows by month, day and departure into {SORTED}, all columns, in {}.",
+            sorted.rows,
+            human_time(start.elapsed())
+        );
+        drop(flights);
+        step(out, "Sort", &text)?;
 
         writeln!(out, "\n{}\n", carriers(&findings))?;
         let rate = human_bytes((info.bytes as f64 / put_time.as_secs_f64()) as u64);

@@ -11,6 +11,7 @@ mod rm;
 mod schema;
 mod serve;
 mod show;
+mod sort;
 mod stat;
 mod token;
 mod wait;
@@ -31,6 +32,7 @@ pub(crate) enum Verb {
     Schema(schema::Schema),
     Wait(wait::Wait),
     Rm(rm::Rm),
+    Sort(sort::Sort),
     Stat(stat::Stat),
     Token(token::Token),
     Doctor(doctor::Doctor),
@@ -56,6 +58,7 @@ impl Verb {
             Self::Schema(verb) => verb.run(global, out),
             Self::Wait(verb) => verb.run(global, out),
             Self::Rm(verb) => verb.run(global),
+            Self::Sort(verb) => verb.run(global),
             Self::Stat(verb) => verb.run(global, out),
             Self::Token(verb) => verb.run(out),
             Self::Doctor(verb) => verb.run(global, out),

@@ -1,7 +1,7 @@
 """The native half of the package: see `sheaf` for what is public."""
 
 import builtins
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, Protocol, SupportsIndex, TypeAlias, final
@@ -27,6 +27,7 @@ class _ArrowSchema(Protocol):
 _Name: TypeAlias = str | bytes
 _Data: TypeAlias = _ArrowStream | _ArrowArray
 _SchemaLike: TypeAlias = _ArrowSchema | Mapping[str, Any]
+_SortKey: TypeAlias = str | tuple[str, ...]
 _Metadata: TypeAlias = SupportsBuffer | str | Mapping[str, Any]
 
 __version__: str
@@ -95,6 +96,18 @@ class Store:
         wait: float | None = None,
         metadata: _Metadata | None = None,
     ) -> Writer: ...
+    def sort(
+        self,
+        name: _Name,
+        by: _SortKey | list[_SortKey],
+        into: _Name | None = None,
+        *,
+        threads: SupportsIndex = 0,
+        nan: Literal["greatest", "smallest"] = "greatest",
+        progress: Callable[[str, int, int], object] | None = None,
+        replace: bool = False,
+        wait: float | None = None,
+    ) -> Table: ...
     def create(
         self,
         name: _Name,

@@ -5,7 +5,9 @@
 //! | [`network`] | sorts many short runs of 32-bit words at once | AVX-512 |
 //! | [`combine`] | scatters values to buckets through lines of 64 bytes | SSE2's streaming stores |
 //! | [`permute`] | puts values into a given order | |
+//! | [`search`] | finds codes among splitters, several in step | |
 //! | [`bits`] | bitmaps to bytes and back | |
+//! | [`wide`] | any loop the compiler can vectorise | AVX-512, AVX2 |
 //!
 //! All `unsafe` of this crate that is not memory's own ([`crate::memory`]) is here. The tests hold
 //! each fast form to the plain one.
@@ -14,3 +16,5 @@ pub(crate) mod bits;
 pub(crate) mod combine;
 pub(crate) mod network;
 pub(crate) mod permute;
+pub(crate) mod search;
+pub(crate) mod wide;

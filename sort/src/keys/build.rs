@@ -149,7 +149,7 @@ impl Part {
             let room = left.max(8) - u32::from(nullable);
             let coder = Coder::new(&texts(source, column.column), room);
             let most = coder.most();
-            (Kind::Text(coder), most)
+            (Kind::Text(Box::new(coder)), most)
         };
         let ranked = matches!(kind, Kind::Ranks { .. });
         let null = if nulls_first { 0 } else { most.wrapping_add(1) };

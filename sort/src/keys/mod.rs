@@ -60,7 +60,7 @@ enum Kind {
         width: usize,
         table: Vec<u64>,
     },
-    Text(Coder),
+    Text(Box<Coder>),
 }
 
 /// A column as a key sees it: its values, and which are valid.

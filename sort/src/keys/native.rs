@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use crate::kernels::wide::wide;
 use crate::options::NanOrder;
 
 /// How a key column's values are read.
@@ -30,14 +31,14 @@ trait Ordered: Copy {
 macro_rules! integers {
     ($($signed:ty, $unsigned:ty);*) => {$(
         impl Ordered for $unsigned {
-            #[inline]
+            #[inline(always)]
             fn ordered(self, _: NanOrder) -> u64 {
                 self.into()
             }
         }
 
         impl Ordered for $signed {
-            #[inline]
+            #[inline(always)]
             fn ordered(self, _: NanOrder) -> u64 {
                 // The sign bit is the other way round.
                 (self as $unsigned ^ (1 << (<$unsigned>::BITS - 1))).into()
@@ -57,7 +58,7 @@ macro_rules! floats {
         impl Ordered for Float<$bits> {
             /// IEEE 754's total order for numbers (so -0.0 comes before 0.0); every NaN is equal
             /// to every other.
-            #[inline]
+            #[inline(always)]
             fn ordered(self, nan: NanOrder) -> u64 {
                 const SIGN: $bits = 1 << (<$bits>::BITS - 1);
                 let bits = self.0;
@@ -175,17 +176,18 @@ impl Native {
     }
 }
 
-#[inline]
 fn codes_of<const N: usize>(
     values: &[[u8; N]],
     ordered: impl Fn([u8; N]) -> u64,
     shift: Shift,
     codes: &mut [u64],
 ) {
-    let (flip, base) = (shift.flip as u64, shift.base as u64);
-    for (bytes, code) in values.iter().zip(codes) {
-        *code = (ordered(*bytes) ^ flip).wrapping_sub(base) >> shift.drop;
-    }
+    let (flip, base, drop) = (shift.flip as u64, shift.base as u64, shift.drop);
+    wide(|| {
+        for (bytes, code) in values.iter().zip(codes) {
+            *code = (ordered(*bytes) ^ flip).wrapping_sub(base) >> drop;
+        }
+    });
 }
 
 fn range_of<const N: usize>(
@@ -195,11 +197,12 @@ fn range_of<const N: usize>(
 ) -> Option<(u64, u64)> {
     let ordered = values.iter().map(|bytes| ordered(*bytes));
     match valid {
-        None => extent(ordered),
+        None => wide(|| extent(ordered)),
         Some(valid) => extent(ordered.zip(valid).filter(|(_, v)| **v != 0).map(|(o, _)| o)),
     }
 }
 
+#[inline(always)]
 fn extent<T: Ord + Copy>(mut values: impl Iterator<Item = T>) -> Option<(T, T)> {
     let first = values.next()?;
     Some(values.fold((first, first), |(least, most), value| (least.min(value), most.max(value))))

@@ -49,7 +49,7 @@ impl Dice {
         match draw {
             Draw::Wide => any,
             Draw::Few => any % 5,
-            Draw::One if any % 10 > 0 => 3,
+            Draw::One if !any.is_multiple_of(10) => 3,
             Draw::One => any >> 4,
         }
     }
@@ -104,7 +104,7 @@ fn column(recipe: Recipe, rows: usize, dice: &mut Dice) -> ArrayRef {
         15 => primitive!(Decimal128Type, |v: u64| (v as i64 as i128) << (v % 60)),
         16 => primitive!(Decimal256Type, |v: u64| arrow_buffer::i256::from_i128(v as i64 as i128)),
         17 => Arc::new(BooleanArray::new(
-            values.iter().map(|value| value % 2 == 0).collect::<Vec<_>>().into(),
+            values.iter().map(|value| value.is_multiple_of(2)).collect::<Vec<_>>().into(),
             Some(nulls),
         )),
         18 => texts!(StringArray),

@@ -34,7 +34,8 @@ fn numbered(keys: impl Iterator<Item = i64>) -> RecordBatch {
 fn every_pattern_is_sorted_stably() {
     const ROWS: u64 = 600_000;
     let zipf = |at| (1.0 / ((mixed(at) >> 11) as f64 / (1_u64 << 53) as f64 + 1e-9)) as i64;
-    let patterns: [(&str, fn(u64) -> i64); 10] = [
+    type Key = fn(u64) -> i64;
+    let patterns: [(&str, Key); 10] = [
         ("random", |at| mixed(at) as i64),
         ("sorted", |at| at as i64),
         ("sorted, with ties", |at| (at / 3) as i64),
@@ -43,7 +44,7 @@ fn every_pattern_is_sorted_stably() {
         ("all equal", |_| 42),
         ("twenty", |at| (mixed(at) % 20) as i64),
         ("saws", |at| (at % 1000) as i64),
-        ("one value in half", |at| if mixed(at) % 2 == 0 { 7 } else { mixed(at) as i64 }),
+        ("one value in half", |at| if mixed(at).is_multiple_of(2) { 7 } else { mixed(at) as i64 }),
         ("logarithmic", |at| (mixed(at) >> (mixed(at + 1) % 64)) as i64),
     ];
     for (name, key) in patterns {
@@ -56,7 +57,7 @@ fn every_pattern_is_sorted_stably() {
     }
     check(&numbered([].into_iter()).schema(), &[], &[SortKey::new("key")], 2);
     let zipf = numbered((0..ROWS).map(zipf));
-    check(&zipf.schema(), &[zipf.clone()], &[SortKey::new("key")], 3);
+    check(&zipf.schema(), std::slice::from_ref(&zipf), &[SortKey::new("key")], 3);
 }
 
 #[test]
@@ -67,7 +68,7 @@ fn texts_of_every_kind_are_sorted() {
         |at| format!("{}", mixed(at) % 30),
         |at| "x".repeat((mixed(at) % 40) as usize),
         |at| format!("same beginning of them all {}{:040}", mixed(at) % 2, mixed(at + 1) % 50),
-        |at| if at % 1000 == 0 { "long ".repeat(20_000) } else { format!("{at}") },
+        |at| if at.is_multiple_of(1000) { "long ".repeat(20_000) } else { format!("{at}") },
     ];
     for text in patterns {
         let rows = 120_000;
@@ -79,7 +80,7 @@ fn texts_of_every_kind_are_sorted() {
         ])
         .unwrap();
         for by in [SortKey::new("text"), SortKey::new("text").descending()] {
-            check(&batch.schema(), &[batch.clone()], &[by], 2);
+            check(&batch.schema(), std::slice::from_ref(&batch), &[by], 2);
         }
     }
 }
@@ -91,8 +92,12 @@ fn nan_stands_where_it_is_told_and_keeps_its_bits() {
     let batch = RecordBatch::try_from_iter([("x", Arc::new(values) as ArrayRef)]).unwrap();
     let sorted = |nan| {
         let options = SortOptions { nan, ..SortOptions::default() };
-        let sorted =
-            sort_batches(&batch.schema(), &[batch.clone()], &[SortKey::new("x")], &options);
+        let sorted = sort_batches(
+            &batch.schema(),
+            std::slice::from_ref(&batch),
+            &[SortKey::new("x")],
+            &options,
+        );
         let column = sorted.unwrap()[0].column(0).as_primitive::<Float64Type>().clone();
         column.values().iter().map(|value| value.to_bits()).collect::<Vec<_>>()
     };
@@ -128,8 +133,12 @@ fn a_sort_can_be_cancelled_at_any_stage() {
         };
         let options = SortOptions { progress: Some(&progress), ..SortOptions::default() };
 
-        let sorted =
-            sort_batches(&batch.schema(), &[batch.clone()], &[SortKey::new("key")], &options);
+        let sorted = sort_batches(
+            &batch.schema(),
+            std::slice::from_ref(&batch),
+            &[SortKey::new("key")],
+            &options,
+        );
 
         // A fast machine may be through before it is told as often.
         if told.load(Ordering::Relaxed) > stop_after {
@@ -142,7 +151,12 @@ fn a_sort_can_be_cancelled_at_any_stage() {
 fn what_cannot_be_sorted_is_refused_in_so_many_words() {
     let batch = numbered([1].into_iter());
     let refused = |by: &[SortKey]| {
-        let sorted = sort_batches(&batch.schema(), &[batch.clone()], by, &SortOptions::default());
+        let sorted = sort_batches(
+            &batch.schema(),
+            std::slice::from_ref(&batch),
+            by,
+            &SortOptions::default(),
+        );
         let error = sorted.unwrap_err();
         assert_eq!(error.kind(), Kind::Invalid);
         error.to_string()

@@ -1,0 +1,97 @@
+"""`store.sort`: every way to say what by, what it returns, and how it ends early."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import sheaf
+
+
+@pytest.fixture
+def flights(store: sheaf.Store) -> pa.Table:
+    rng = np.random.default_rng(7)
+    table = pa.table(
+        {
+            "time": pa.array(rng.integers(0, 1000, 100_000), mask=rng.random(100_000) < 0.1),
+            "carrier": rng.choice(["AA", "LH", "SQ", None], 100_000).tolist(),
+            "delay": rng.normal(size=100_000),
+        }
+    )
+    store.put("flights", table)
+    return table
+
+
+@pytest.mark.parametrize(
+    ("by", "keys", "placement"),
+    [
+        ("delay", [("delay", "ascending")], "at_end"),
+        (["time", "delay"], [("time", "ascending"), ("delay", "ascending")], "at_end"),
+        (
+            [("carrier", "desc", "nulls_first"), ("time", "nulls_first"), "delay"],
+            [("carrier", "descending"), ("time", "ascending"), ("delay", "ascending")],
+            "at_start",
+        ),
+    ],
+)
+def test_order_is_that_of_pyarrow(
+    store: sheaf.Store, flights: pa.Table, by: object, keys: list, placement: str
+) -> None:
+    if by == "delay" or placement == "at_start":
+        order = pa.compute.sort_indices(flights, sort_keys=keys, null_placement=placement)
+        expected = flights.take(order)
+    else:
+        expected = flights.sort_by(keys)
+
+    sorted_table = store.sort("flights", by, into="sorted").to_arrow()
+
+    assert sorted_table.replace_schema_metadata(None).equals(expected)
+    assert store.get("sorted").num_rows == 100_000
+    told = json.loads(sorted_table.schema.metadata[b"sheaf.sorted_by"])
+    assert [key["column"] for key in told] == [key for key, _ in keys]
+
+
+def test_without_a_name_it_lasts_as_long_as_it_is_held(
+    store: sheaf.Store, flights: pa.Table
+) -> None:
+    table = store.sort("flights", "delay")
+
+    assert [info.name for info in store.list()] == ["flights"]
+    delays = table.to_arrow()["delay"].to_numpy()
+    assert (delays[:-1] <= delays[1:]).all()
+
+
+def test_progress_is_told_and_can_cancel(store: sheaf.Store) -> None:
+    rows = 4_000_000
+    keys = np.random.default_rng(1).integers(-(2**62), 2**62, rows)
+    store.put("big", pa.table({"k": keys}))
+    told: list[tuple[str, int, int]] = []
+
+    store.sort("big", "k", progress=lambda *step: told.append(step))
+
+    assert all(stage in {"count", "scatter", "sort", "gather"} for stage, _, _ in told)
+    assert all(0 <= done <= total == rows for _, done, total in told)
+
+    class Enough(Exception):
+        pass
+
+    def enough(stage: str, done: int, total: int) -> None:
+        raise Enough
+
+    if told:  # A machine that is through in 50 ms is never asked.
+        with pytest.raises(Enough):
+            store.sort("big", "k", into="cancelled", progress=enough)
+        assert "cancelled" not in store
+
+
+def test_mistakes_are_told(store: sheaf.Store, flights: pa.Table) -> None:
+    with pytest.raises(sheaf.Invalid, match="no column dealy; there are time, carrier, delay"):
+        store.sort("flights", "dealy")
+    with pytest.raises(sheaf.Exists):
+        store.sort("flights", "delay", into="flights")
+    with pytest.raises(ValueError, match="downwards says nothing of a key"):
+        store.sort("flights", [("delay", "downwards")])
+    with pytest.raises(ValueError, match="nan is greatest or smallest"):
+        store.sort("flights", "delay", nan="first")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a key is a column's name"):
+        store.sort("flights", [3])  # type: ignore[list-item]
