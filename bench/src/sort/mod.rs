@@ -5,7 +5,11 @@ pub mod constants;
 
 pub use self::cases::{CASES, Case};
 
+use std::io::Read;
+use std::path::Path;
+
 use arrow_array::RecordBatch;
+use arrow_buffer::MutableBuffer;
 use arrow_row::{RowConverter, SortField};
 use sheaf_sort::{SortKey, SortOptions};
 use sheaf_store::{PutOptions, Table};
@@ -22,40 +26,78 @@ pub struct Took {
     pub rows: usize,
     /// Seconds, from the call to the sealed object; one for each round.
     pub seconds: Vec<f64>,
+    /// The most memory that the sorting process has had, what it maps included, in bytes.
+    pub peak_bytes: u64,
 }
 
-/// Sorts a case's table so many times, each into a new object.
+/// Sorts a table so many times, each into a new object.
 ///
 /// # Errors
 /// When the store fails, or a result is not what it should be.
-pub fn run(case: &Case, rows: usize, rounds: usize, threads: usize) -> Outcome<Took> {
-    let batch = case.table(rows);
-    let rows = batch.num_rows();
+pub fn run(
+    batches: Vec<RecordBatch>,
+    by: &[SortKey],
+    rounds: usize,
+    threads: usize,
+) -> Outcome<Took> {
+    let schema = batches.first().ok_or("a table without batches")?.schema();
+    let rows = batches.iter().map(RecordBatch::num_rows).sum();
     // Room for input and output and little else: the store has the output's memory prepared, and
     // prepares no more of it while the sort runs.
-    let bytes = sheaf_ipc::Plan::new(&batch.schema(), std::slice::from_ref(&batch))?.len();
+    let bytes = sheaf_ipc::Plan::new(&schema, &batches)?.len();
     let store = process::Store::start(2 * bytes + SPARE, bytes + SPARE)?;
     let client = &store.client()?;
-    client.put("input", &batch.schema(), &[batch], &PutOptions::default())?;
+    client.put("input", &schema, &batches, &PutOptions::default())?;
+    drop(batches);
     let mut seconds = Vec::with_capacity(rounds);
     for round in 0..rounds {
         process::settle(client)?;
         let input = client.get("input")?.table()?;
-        let by = case.by();
         let options = SortOptions { threads, ..SortOptions::default() };
         let sort =
-            || sheaf_sort::sort(client, &input, &by, "output", &PutOptions::default(), &options);
+            || sheaf_sort::sort(client, &input, by, "output", &PutOptions::default(), &options);
         let (sorted, took) = timed(sort);
         sorted?;
         seconds.push(took);
         if round == 0 {
-            check(&input, &client.get("output")?.table()?, &by)?;
+            check(&input, &client.get("output")?.table()?, by)?;
         }
         drop(input);
         client.delete("output")?;
     }
     client.delete("input")?;
-    Ok(Took { rows, seconds })
+    Ok(Took { rows, seconds, peak_bytes: peak_bytes()? })
+}
+
+/// The most memory that this process has had, what it maps included, in bytes.
+fn peak_bytes() -> Outcome<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()).ok_or("no VmHWM")?;
+    Ok(kilobytes.parse::<u64>()? << 10)
+}
+
+/// Writes a table to an Arrow file.
+///
+/// # Errors
+/// When the file can't be written.
+pub fn write(batch: &RecordBatch, file: &Path) -> Outcome<()> {
+    let plan = sheaf_ipc::Plan::new(&batch.schema(), std::slice::from_ref(batch))?;
+    let mut bytes = vec![0; plan.len()];
+    plan.fill(&mut bytes, 2);
+    Ok(std::fs::write(file, bytes)?)
+}
+
+/// Reads an Arrow file.
+///
+/// # Errors
+/// When it is none.
+pub fn read(file: &Path) -> Outcome<Vec<RecordBatch>> {
+    let mut source = std::fs::File::open(file)?;
+    let mut bytes = MutableBuffer::from_len_zeroed(source.metadata()?.len() as usize);
+    source.read_exact(&mut bytes)?;
+    let file = sheaf_ipc::File::open(bytes.into())?;
+    Ok(file.batches().collect::<Result<_, _>>()?)
 }
 
 /// Whether `output` has the rows of `input`, in order.
