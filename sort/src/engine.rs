@@ -24,7 +24,7 @@ use crate::kernels::permute::permute;
 use crate::keys::Keys;
 use crate::lanes::{Lane, Staging};
 use crate::map::Map;
-use crate::memory::Memory;
+use crate::memory::Scratch;
 use crate::options::Stage;
 use crate::order::Orderer;
 use crate::source::{Run, Source};
@@ -63,7 +63,9 @@ pub(crate) struct Sorter<'a> {
     /// Where each lane goes.
     targets: &'a [Target],
     /// Where codes go that are kept.
-    codes: Option<(Memory, Target)>,
+    codes: Option<Target>,
+    /// Where the bucket of every row goes, if there are buckets.
+    ids: Option<Target>,
     workers: &'a Workers<'a>,
 }
 
@@ -77,6 +79,9 @@ enum Order {
 }
 
 impl<'a> Sorter<'a> {
+    /// `until_strings` is a place with room for 8 bytes a row that nobody else needs before the rows
+    /// are sorted.
+    ///
     /// # Errors
     /// [`Kind::Full`](sheaf_store::Kind::Full) when there is no memory for what it needs besides.
     pub(crate) fn new(
@@ -85,15 +90,25 @@ impl<'a> Sorter<'a> {
         keys: &'a Keys,
         targets: &'a [Target],
         workers: &'a Workers<'a>,
+        until_strings: Option<*mut u8>,
+        scratch: &mut Scratch<'_>,
     ) -> Result<Self> {
-        let codes = if keys.costly() {
-            let memory = Memory::new(source.num_rows() * 8)?;
-            let target = Target::one(memory.as_ptr(), 8, is_streamed(source.num_rows() * 8));
-            Some((memory, target))
-        } else {
-            None
+        let rows = source.num_rows();
+        let codes = match (keys.costly(), until_strings) {
+            (false, _) => None,
+            (true, Some(place)) => Some(Target::one(place, 8, is_streamed(rows * 8))),
+            (true, None) => Some(Target::one(scratch.take(rows * 8)?, 8, is_streamed(rows * 8))),
         };
-        Ok(Self { source, lanes, keys, targets, codes, workers })
+        let ids = match Self::scratch_bytes(rows) {
+            0 => None,
+            _ => Some(Target::one(scratch.take(rows * 2)?, 2, false)),
+        };
+        Ok(Self { source, lanes, keys, targets, codes, ids, workers })
+    }
+
+    /// How much memory a sort of so many rows needs for itself, in bytes.
+    pub(crate) fn scratch_bytes(rows: usize) -> usize {
+        if rows <= 2 * BUCKET { 0 } else { Scratch::padded(rows * 2) }
     }
 
     /// Writes every lane in the order of the keys.
@@ -113,15 +128,17 @@ impl<'a> Sorter<'a> {
             match self.find_order()? {
                 Order::Sorted => self.copy(false),
                 Order::Reversed => self.copy(true),
-                Order::None if rows <= 2 * BUCKET => {
-                    self.copy(false)?;
-                    self.sort_buckets(&[0, rows as u64], |_| false)
-                }
-                Order::None => {
-                    let map = self.map();
-                    let starts = self.scatter(&map)?;
-                    self.sort_buckets(&starts, |bucket| map.is_single(bucket))
-                }
+                Order::None => match &self.ids {
+                    None => {
+                        self.copy(false)?;
+                        self.sort_buckets(&[0, rows as u64], |_| false)
+                    }
+                    Some(ids) => {
+                        let map = self.map();
+                        let starts = self.scatter(&map, ids)?;
+                        self.sort_buckets(&starts, |bucket| map.is_single(bucket))
+                    }
+                },
             }
         }
     }
@@ -197,7 +214,7 @@ impl<'a> Sorter<'a> {
                         }
                     }
                 }
-                if let (Some((_, target)), false) = (&self.codes, reverse) {
+                if let (Some(target), false) = (&self.codes, reverse) {
                     self.encode(run, staging, codes);
                     // SAFETY: as above.
                     unsafe { write(as_bytes(codes), run.row as u64, target) };
@@ -232,14 +249,16 @@ impl<'a> Sorter<'a> {
     ///
     /// # Safety
     /// As [`run`](Self::run).
-    unsafe fn scatter(&self, map: &Map) -> Result<Vec<u64>> {
+    unsafe fn scatter(&self, map: &Map, ids: &Target) -> Result<Vec<u64>> {
         let rows = self.source.num_rows();
         let pieces = pieces(rows, self.workers.threads(), PIECE);
-        let counts = self.count(map, &pieces)?;
+        let counts = self.count(map, &pieces, ids)?;
         let (buckets, starts) = places(&counts);
         let (pairs, singles) = self.pairs();
-        let make = || (self.stagings(), Vec::new(), vec![0; MORSEL]);
-        self.workers.run(Stage::Scatter, pieces.len(), make, |at, (staging, codes, ids)| {
+        // SAFETY: `count` wrote an id for each row, in one piece.
+        let ids = unsafe { std::slice::from_raw_parts(ids.row(0).cast::<u16>(), rows) };
+        let make = || (self.stagings(), Vec::new());
+        self.workers.run(Stage::Scatter, pieces.len(), make, |at, (staging, codes)| {
             let starts = starts[at].as_slice();
             let mut twos: Vec<_> = pairs
                 .iter()
@@ -250,10 +269,9 @@ impl<'a> Sorter<'a> {
                 .map(|lane| Combiner::<1>::new(self.targets[*lane].width(), starts))
                 .collect();
             let mut coded =
-                self.codes.as_ref().map(|(_, target)| (Combiner::<1>::new(8, starts), target));
+                self.codes.as_ref().map(|target| (Combiner::<1>::new(8, starts), target));
             for run in self.source.runs(pieces[at].clone(), MORSEL) {
-                let ids = &mut ids[..run.len];
-                self.find_buckets(map, run, staging, codes, ids);
+                let ids = &ids[run.row..run.row + run.len];
                 // SAFETY: `places` gives each piece rows of its own in each bucket, as many as
                 // `count` found it to have. So for all that is sent.
                 unsafe {
@@ -270,6 +288,7 @@ impl<'a> Sorter<'a> {
                         combiner.send(ids, [values], [&self.targets[*lane]]);
                     }
                     if let Some((combiner, target)) = &mut coded {
+                        self.encode(run, staging, codes);
                         combiner.send(ids, [as_bytes(codes)], [*target]);
                     }
                 }
@@ -305,36 +324,21 @@ impl<'a> Sorter<'a> {
         (pairs, alone)
     }
 
-    /// The bucket of every row of a run. Leaves the codes of all of them if they are kept.
-    fn find_buckets(
-        &self,
-        map: &Map,
-        run: Run,
-        staging: &mut [Staging],
-        codes: &mut Vec<u64>,
-        ids: &mut [u16],
-    ) {
-        let most = if self.codes.is_some() { run.len } else { RUN };
-        let Run { batch, start, row, .. } = run;
-        for (ids, done) in ids.chunks_mut(most).zip((0..).step_by(most)) {
-            let part = Run { batch, start: start + done, len: ids.len(), row: row + done };
-            self.encode(part, staging, codes);
-            map.ids(codes, ids);
-        }
-    }
-
-    /// How many rows each bucket has, piece by piece.
-    fn count(&self, map: &Map, pieces: &[Range<usize>]) -> Result<Vec<Vec<u32>>> {
+    /// Finds the bucket of every row, and counts the rows of each, piece by piece.
+    fn count(&self, map: &Map, pieces: &[Range<usize>], ids: &Target) -> Result<Vec<Vec<u32>>> {
         let counts = Mutex::new(vec![Vec::new(); pieces.len()]);
         let make = || (self.stagings(), Vec::new(), vec![0; RUN]);
-        self.workers.run(Stage::Count, pieces.len(), make, |at, (staging, codes, ids)| {
+        self.workers.run(Stage::Count, pieces.len(), make, |at, (staging, codes, found)| {
             let mut counted = vec![0_u32; map.buckets()];
             for run in self.source.runs(pieces[at].clone(), RUN) {
-                let ids = &mut ids[..run.len];
-                self.find_buckets(map, run, staging, codes, ids);
-                for id in ids.iter() {
+                self.encode(run, staging, codes);
+                let found = &mut found[..run.len];
+                map.ids(codes, found);
+                for id in found.iter() {
                     counted[usize::from(*id)] += 1;
                 }
+                // SAFETY: each run has rows of its own.
+                unsafe { write(ids_as_bytes(found), run.row as u64, ids) };
             }
             counts.lock().unwrap_or_else(|poisoned| poisoned.into_inner())[at] = counted;
             Ok(pieces[at].len())
@@ -428,7 +432,7 @@ impl Bucket {
     unsafe fn read_codes(&mut self, sorter: &Sorter<'_>, rows: &Range<u64>) {
         self.codes.resize((rows.end - rows.start) as usize, 0);
         match &sorter.codes {
-            Some((_, target)) => {
+            Some(target) => {
                 let mut codes = self.codes.as_mut_slice();
                 for (place, count) in target.pieces(rows.clone()) {
                     let (here, rest) = codes.split_at_mut(count);
@@ -547,6 +551,11 @@ unsafe fn write_reversed(values: &[u8], row: u64, target: &Target) {
 fn as_bytes(codes: &[u64]) -> &[u8] {
     // SAFETY: integers are bytes, eight each.
     unsafe { std::slice::from_raw_parts(codes.as_ptr().cast(), size_of_val(codes)) }
+}
+
+fn ids_as_bytes(ids: &[u16]) -> &[u8] {
+    // SAFETY: integers are bytes, two each.
+    unsafe { std::slice::from_raw_parts(ids.as_ptr().cast(), size_of_val(ids)) }
 }
 
 /// The first row of a part, of so many equal ones.

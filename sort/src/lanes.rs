@@ -12,10 +12,12 @@ use std::ops::Range;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::ByteArrayType;
-use arrow_array::{Array, GenericByteArray};
+use arrow_array::{Array, GenericByteArray, OffsetSizeTrait};
+use arrow_buffer::ArrowNativeType;
 use arrow_schema::DataType;
 
 use crate::kernels::bits;
+use crate::kernels::wide::wide;
 use crate::source::{Run, Source};
 
 /// One lane.
@@ -108,10 +110,15 @@ impl Lane {
         let mut long = Vec::new();
         let mut row = 0;
         for array in source.column(column) {
-            each_value(array, 0..array.len(), |at, bytes| {
-                if bytes.len() >= LONG {
-                    long.push(Long { row: row + at, bytes });
-                }
+            if longest(array) >= LONG {
+                each_value(array, 0..array.len(), |at, bytes| {
+                    if bytes.len() >= LONG {
+                        long.push(Long { row: row + at, bytes });
+                    }
+                });
+            }
+            // Spans are made of addresses, and addresses of them are read again.
+            each_value(array, 0..array.len().min(1), |_, bytes| {
                 let _ = bytes.as_ptr().expose_provenance();
             });
             row += array.len();
@@ -153,7 +160,8 @@ impl Lane {
                 }
             },
             Self::Spans { column, long } => {
-                target.clear();
+                target.resize(run.len * 8, 0);
+                let mut places = target.as_chunks_mut().0.iter_mut();
                 let mut next = long.partition_point(|long| long.row < run.row);
                 each_value(source.batches[run.batch].column(*column), rows, |_, bytes| {
                     let span = if bytes.len() < LONG {
@@ -162,7 +170,9 @@ impl Lane {
                         next += 1;
                         Span((LONG as u64) << 48 | (next as u64 - 1))
                     };
-                    target.extend_from_slice(&span.0.to_ne_bytes());
+                    if let Some(place) = places.next() {
+                        *place = span.0.to_ne_bytes();
+                    }
                 });
             }
             Self::Rows => {
@@ -263,12 +273,28 @@ pub(crate) fn each_value<'a>(
     }
 }
 
+/// The length of an array's longest value, in bytes.
+fn longest(array: &dyn Array) -> usize {
+    fn of<O: OffsetSizeTrait>(offsets: &[O]) -> usize {
+        let lens = offsets.windows(2).map(|pair| pair[1] - pair[0]);
+        wide(|| lens.fold(O::usize_as(0), |most, len| if len > most { len } else { most }))
+            .as_usize()
+    }
+    match array.data_type() {
+        DataType::Utf8 => of(array.as_string::<i32>().value_offsets()),
+        DataType::LargeUtf8 => of(array.as_string::<i64>().value_offsets()),
+        DataType::Binary => of(array.as_binary::<i32>().value_offsets()),
+        DataType::LargeBinary => of(array.as_binary::<i64>().value_offsets()),
+        DataType::FixedSizeBinary(width) => *width as usize,
+        other => unreachable!("{other} is not of bytes"),
+    }
+}
+
 fn variable<'a, T: ByteArrayType>(
     array: &'a GenericByteArray<T>,
     rows: Range<usize>,
     mut each: impl FnMut(usize, &'a [u8]),
 ) {
-    use arrow_buffer::ArrowNativeType;
     let data = array.value_data();
     let offsets = &array.value_offsets()[rows.start..=rows.end];
     for (at, pair) in offsets.windows(2).enumerate() {

@@ -38,13 +38,15 @@ mod target;
 mod workers;
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_buffer::{Buffer, MutableBuffer};
 use arrow_schema::SchemaRef;
-use sheaf_store::{Client, Info, PutOptions, Result, Table};
+use sheaf_store::{Client, Info, Kind, PutOptions, Result, Table, TableBuilder};
 
 pub use self::options::{NanOrder, Progress, SortKey, SortOptions, Stage};
+use self::place::Placement;
 pub use self::sorted::SORTED_BY;
 use self::sorted::Sorting;
 
@@ -70,8 +72,9 @@ pub fn sort(
     let sorting = Sorting::new(table.schema(), batches, by, *options)?;
     match &sorting.placement {
         Some(placement) => {
-            let mut target = store.build_layout(into, placement.layout().clone(), put)?;
-            sorting.fill(placement, target.as_mut_slice())?;
+            let mut target = build(store, into.as_ref(), placement, put)?;
+            let (file, spare) = target.split_mut();
+            sorting.fill(placement, file, spare)?;
             target.seal()
         }
         None => {
@@ -79,6 +82,22 @@ pub fn sort(
             sorting.take(|batch| writer.write(batch))?;
             writer.finish()
         }
+    }
+}
+
+/// The result's memory, and with it what the sort needs besides: the store has memory prepared. If
+/// there is no room for that, the sort has its own.
+fn build(
+    store: &Client,
+    name: &[u8],
+    placement: &Placement,
+    put: &PutOptions,
+) -> Result<TableBuilder> {
+    let layout = || placement.layout().clone();
+    let at_once = PutOptions { wait: Duration::ZERO, ..put.clone() };
+    match store.build_layout(name, layout(), placement.spare_bytes(), &at_once) {
+        Err(error) if error.kind() == Kind::Full => store.build_layout(name, layout(), 0, put),
+        built => built,
     }
 }
 
@@ -118,7 +137,7 @@ pub fn sort_batches(
         Some(placement) => {
             let layout = placement.layout();
             let mut file = MutableBuffer::from_len_zeroed(layout.len());
-            sorting.fill(placement, &mut file)?;
+            sorting.fill(placement, &mut file, &mut [])?;
             layout.finish(&mut file)?;
             // SAFETY: the file was made of checked arrays just now, and nobody changes it.
             let file = unsafe { sheaf_ipc::File::open_trusted(Buffer::from(file)) }?;

@@ -84,11 +84,14 @@ impl Map {
 impl Table {
     /// `None` if the sample crowds in too few ranges.
     fn new(sample: &[u64], buckets: usize) -> Option<Self> {
-        let (least, most) = (*sample.first()?, *sample.last()?);
-        let bits = u64::BITS - (most - least).leading_zeros();
+        // What lies far out joins the first and the last bucket: it would take ranges from the rest.
+        let out = sample.len() / buckets / 2;
+        let (least, most) = (*sample.get(out)?, *sample.get(sample.len().checked_sub(out + 1)?)?);
+        let bits = u64::BITS - most.checked_sub(least)?.leading_zeros();
         let shift = bits.saturating_sub(RANGES.ilog2());
         let mut counts = vec![0; ((most - least) >> shift) as usize + 1];
-        sample.iter().for_each(|code| counts[((code - least) >> shift) as usize] += 1);
+        let range = |code: &u64| (((*code).clamp(least, most) - least) >> shift) as usize;
+        sample.iter().for_each(|code| counts[range(code)] += 1);
         let mut seen = 0;
         let ranges = counts
             .iter()

@@ -4,14 +4,55 @@
 use std::ptr::NonNull;
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
+use sheaf_ipc::ALIGNMENT;
 use sheaf_store::{Error, Kind, Result};
 
 /// The size of a huge page, which a mapping begins and ends with, in bytes.
 const HUGE: usize = 2 << 20;
 
+/// Where memory comes from that is needed besides the output: spare bytes that somebody lent, and
+/// when they are used up, mappings of its own.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch<'a> {
+    spare: &'a mut [u8],
+    own: Vec<Memory>,
+}
+
+impl<'a> Scratch<'a> {
+    /// Takes from `spare` first.
+    pub(crate) fn new(spare: &'a mut [u8]) -> Self {
+        Self { spare, own: Vec::new() }
+    }
+
+    /// What a piece takes, with what it takes to align it.
+    pub(crate) fn padded(bytes: usize) -> usize {
+        bytes + ALIGNMENT
+    }
+
+    /// A place for so many bytes, which lasts as long as this does. It begins at a multiple of
+    /// [`ALIGNMENT`], and its bytes may be anything.
+    ///
+    /// # Errors
+    /// [`Kind::Full`] when the kernel has no room for them.
+    pub(crate) fn take(&mut self, bytes: usize) -> Result<*mut u8> {
+        let skip = self.spare.as_ptr().align_offset(ALIGNMENT);
+        if let Some(end) = skip.checked_add(bytes)
+            && end <= self.spare.len()
+        {
+            let (taken, rest) = std::mem::take(&mut self.spare).split_at_mut(end);
+            self.spare = rest;
+            return Ok(taken[skip..].as_mut_ptr());
+        }
+        let own = Memory::new(bytes)?;
+        let place = own.as_ptr();
+        self.own.push(own);
+        Ok(place)
+    }
+}
+
 /// A mapping of zeros.
 #[derive(Debug)]
-pub(crate) struct Memory {
+struct Memory {
     base: NonNull<u8>,
     len: usize,
 }
@@ -50,7 +91,7 @@ impl Memory {
     }
 
     /// The first byte: a multiple of the page size.
-    pub(crate) fn as_ptr(&self) -> *mut u8 {
+    fn as_ptr(&self) -> *mut u8 {
         self.base.as_ptr()
     }
 }

@@ -14,9 +14,10 @@ use sheaf_store::Result;
 
 use crate::engine::{Sorter, is_streamed};
 use crate::kernels::bits;
+use crate::kernels::permute::copy_short;
 use crate::keys::Keys;
 use crate::lanes::{Lane, Long, value_width};
-use crate::memory::Memory;
+use crate::memory::Scratch;
 use crate::options::Stage;
 use crate::source::Source;
 use crate::target::Target;
@@ -107,7 +108,17 @@ impl Placement {
         &self.layout
     }
 
+    /// How much memory the sort needs besides the file, in bytes.
+    pub(crate) fn spare_bytes(&self) -> usize {
+        let rows = self.layout.num_rows();
+        let beside = (0..self.lanes.len()).filter(|lane| self.place_of(*lane).is_none());
+        let widths = beside.map(|lane| self.lanes[lane].width());
+        let lanes: usize = widths.map(|width| Scratch::padded(rows * width)).sum();
+        lanes + Sorter::scratch_bytes(rows)
+    }
+
     /// Sorts into `file`, which is as long as the layout says; all but its messages is written.
+    /// What is needed besides comes from `spare` as far as that reaches.
     ///
     /// # Errors
     /// Those of the workers, and of [`Sorter::new`].
@@ -117,6 +128,7 @@ impl Placement {
         keys: &Keys,
         workers: &Workers<'_>,
         file: &mut [u8],
+        spare: &mut [u8],
     ) -> Result<()> {
         assert_eq!(file.len(), self.layout.len(), "the file is as long as its layout");
         let file = file.as_mut_ptr();
@@ -124,7 +136,7 @@ impl Placement {
         if rows == 0 {
             return Ok(());
         }
-        let mut memories = Vec::new();
+        let mut scratch = Scratch::new(spare);
         let mut targets = Vec::with_capacity(self.lanes.len());
         for (at, lane) in self.lanes.iter().enumerate() {
             let width = lane.width();
@@ -135,19 +147,22 @@ impl Placement {
                         .map(|batch| file.wrapping_add(self.layout.values(batch, column).start));
                     Target::many(bases.collect(), self.shift, width, streamed)
                 }
-                None => {
-                    let memory = Memory::new(rows * width)?;
-                    let target = Target::one(memory.as_ptr(), width, streamed);
-                    memories.push(memory);
-                    target
-                }
+                None => Target::one(scratch.take(rows * width)?, width, streamed),
             });
         }
-        let sorter = Sorter::new(source, &self.lanes, keys, &targets, workers)?;
+        // Strings come last: until then their place has room for what is needed before.
+        let placed = self.layout.schema().fields().len();
+        let mut columns = self.columns.iter().enumerate().take(placed);
+        let until_strings = columns.find_map(|(index, column)| {
+            let range = self.layout.values(0, index);
+            let has_room = matches!(column.form, Form::Text(_)) && range.len() >= rows * 8;
+            has_room.then(|| file.wrapping_add(range.start))
+        });
+        let sorter =
+            Sorter::new(source, &self.lanes, keys, &targets, workers, until_strings, &mut scratch)?;
         // SAFETY: each lane has a column of the file, or memory of its own, with room for all rows.
         unsafe { sorter.run()? };
         drop(sorter);
-        let placed = self.layout.schema().fields().len();
         for (index, column) in self.columns.iter().enumerate().take(placed) {
             // SAFETY: the lanes are written, and the column's places in the file are its own.
             unsafe { self.finish(index, *column, &targets, rows, workers, file)? };
@@ -446,7 +461,7 @@ unsafe fn gather(
             unsafe {
                 places.set_offset(range.start + row, offset);
                 let text = crate::keys::span(bytes, row).bytes(long);
-                std::ptr::copy_nonoverlapping(text.as_ptr(), places.values.add(offset), text.len());
+                copy_short(text, places.values.add(offset));
                 offset += text.len();
             }
         }

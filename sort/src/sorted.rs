@@ -68,14 +68,19 @@ impl<'a> Sorting<'a> {
         &self.schema
     }
 
-    /// Sorts into a file that the placement laid out.
+    /// Sorts into a file that the placement laid out, with spare memory to do so.
     ///
     /// # Errors
     /// As [`Placement::fill`].
-    pub(crate) fn fill(&self, placement: &Placement, file: &mut [u8]) -> Result<()> {
+    pub(crate) fn fill(
+        &self,
+        placement: &Placement,
+        file: &mut [u8],
+        spare: &mut [u8],
+    ) -> Result<()> {
         // A key that is encoded is no column of the result, and moves beside it.
         let keys = self.keys(&placement.lanes, |column| placement.column(column))?;
-        placement.fill(&self.source, &keys, &self.workers, file)
+        placement.fill(&self.source, &keys, &self.workers, file, spare)
     }
 
     /// Sorts, and hands out batch after batch.

@@ -11,7 +11,7 @@ use sheaf_store::{Error, Kind, Result};
 use crate::engine::{Sorter, is_streamed};
 use crate::keys::Keys;
 use crate::lanes::Lane;
-use crate::memory::Memory;
+use crate::memory::Scratch;
 use crate::options::Stage;
 use crate::source::Source;
 use crate::target::Target;
@@ -37,15 +37,13 @@ pub(crate) fn take(
 ) -> Result<()> {
     let rows = source.num_rows();
     lanes.push(Lane::Rows);
-    let mut memories = Vec::with_capacity(lanes.len());
+    let mut scratch = Scratch::default();
     let mut targets = Vec::with_capacity(lanes.len());
     for lane in &lanes {
-        let memory = Memory::new(rows * lane.width())?;
-        let streamed = is_streamed(rows * lane.width());
-        targets.push(Target::one(memory.as_ptr(), lane.width(), streamed));
-        memories.push(memory);
+        let bytes = rows * lane.width();
+        targets.push(Target::one(scratch.take(bytes)?, lane.width(), is_streamed(bytes)));
     }
-    let sorter = Sorter::new(source, &lanes, keys, &targets, workers)?;
+    let sorter = Sorter::new(source, &lanes, keys, &targets, workers, None, &mut scratch)?;
     // SAFETY: each lane has memory of its own, with room for all rows.
     unsafe { sorter.run()? };
     drop(sorter);

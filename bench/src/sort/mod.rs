@@ -45,7 +45,8 @@ pub fn run(
     // Room for input and output and little else: the store has the output's memory prepared, and
     // prepares no more of it while the sort runs.
     let bytes = sheaf_ipc::Plan::new(&schema, &batches)?.len();
-    let store = process::Store::start(2 * bytes + SPARE, bytes + SPARE)?;
+    let pool = bytes + bytes / 2 + SPARE;
+    let store = process::Store::start(bytes + pool, pool)?;
     let client = &store.client()?;
     client.put("input", &schema, &batches, &PutOptions::default())?;
     drop(batches);

@@ -1,4 +1,5 @@
-//! Values put into a given order: `target[i] = source[order[i]]`, for values of any width.
+//! Values put into a given order: `target[i] = source[order[i]]`, for values of any width; and
+//! short strings copied.
 
 /// Writes the values of `source`, `width` bytes each, to `target` in this order.
 ///
@@ -33,5 +34,72 @@ unsafe fn each<T: Copy>(source: &[u8], order: &[u32], target: *mut u8) {
     for (at, index) in order.iter().enumerate() {
         // SAFETY: the caller's promise, for the index and for the place.
         unsafe { target.add(at).write_unaligned(source.add(*index as usize).read_unaligned()) };
+    }
+}
+
+/// Copies a string. Most are short: two moves that overlap, in place of a call.
+///
+/// # Safety
+/// As many bytes as `source` has must be writable from `target` on, and nobody else's meanwhile.
+#[inline(always)]
+pub(crate) unsafe fn copy_short(source: &[u8], target: *mut u8) {
+    /// # Safety
+    /// As [`copy_short`], and `source` has at least as many bytes as a `T`, and at most twice that.
+    #[inline(always)]
+    unsafe fn ends<T: Copy>(source: &[u8], target: *mut u8) {
+        let last = source.len() - size_of::<T>();
+        // SAFETY: both ends lie within the bytes.
+        unsafe {
+            let first = source.as_ptr().cast::<T>().read_unaligned();
+            let end = source.as_ptr().add(last).cast::<T>().read_unaligned();
+            target.cast::<T>().write_unaligned(first);
+            target.add(last).cast::<T>().write_unaligned(end);
+        }
+    }
+    // SAFETY: the caller's promise; the lengths are those that `ends` wants.
+    unsafe {
+        match source.len() {
+            8..=16 => ends::<u64>(source, target),
+            17..=32 => ends::<u128>(source, target),
+            4..8 => ends::<u32>(source, target),
+            33..=64 => ends::<[u128; 2]>(source, target),
+            len => std::ptr::copy_nonoverlapping(source.as_ptr(), target, len),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_of_every_length_are_copied_and_nothing_beside_them() {
+        let source: Vec<u8> = (1..=100).collect();
+        for len in 0..=100 {
+            let mut target = [0; 120];
+
+            // SAFETY: the target has room from its tenth byte on.
+            unsafe { copy_short(&source[..len], target.as_mut_ptr().add(10)) };
+
+            assert_eq!(target[10..10 + len], source[..len]);
+            assert!(target[..10].iter().chain(&target[10 + len..]).all(|byte| *byte == 0));
+        }
+    }
+
+    #[test]
+    fn values_of_every_width_are_put_in_order() {
+        let order = [3, 0, 2, 2, 1];
+        for width in [1, 2, 4, 8, 16, 32, 64] {
+            let source: Vec<u8> = (0..4 * width).map(|at| at as u8).collect();
+            let mut target = vec![0; order.len() * width];
+
+            // SAFETY: the target has room for all of them.
+            unsafe { permute(width, &source, &order, target.as_mut_ptr()) };
+
+            for (at, index) in order.iter().enumerate() {
+                let from = *index as usize * width;
+                assert_eq!(target[at * width..(at + 1) * width], source[from..from + width]);
+            }
+        }
     }
 }

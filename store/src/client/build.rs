@@ -29,13 +29,14 @@ impl Client {
         rows: usize,
         options: &PutOptions,
     ) -> Result<TableBuilder> {
-        let mut builder = self.build_layout(name, Layout::new(schema.clone(), rows)?, options)?;
+        let mut builder =
+            self.build_layout(name, Layout::new(schema.clone(), rows)?, 0, options)?;
         builder.layout.start(builder.core.bytes_mut());
         Ok(builder)
     }
 
-    /// A table that is laid out already. Its memory is zero at first, so that validity bitmaps say
-    /// null.
+    /// A table that is laid out already, and `spare` bytes that are gone when it is sealed. All of it
+    /// is zero at first, so that validity bitmaps say null.
     ///
     /// # Errors
     /// As [`Client::put`].
@@ -43,9 +44,10 @@ impl Client {
         &self,
         name: impl AsRef<[u8]>,
         layout: Layout,
+        spare: usize,
         options: &PutOptions,
     ) -> Result<TableBuilder> {
-        let bytes = layout.len() as u64;
+        let bytes = (layout.len() + spare) as u64;
         let core = DraftCore::create(self, name, ObjectKind::Table, bytes, options)?;
         let schema = layout.schema().clone();
         Ok(TableBuilder { core, layout, schema, finished: false })
@@ -65,9 +67,10 @@ impl TableBuilder {
         &self.layout
     }
 
-    /// All of the table's bytes, to be written where its layout says.
-    pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        &mut self.core.bytes_mut()[..self.layout.len()]
+    /// All of the table's bytes, to be written where its layout says; and the spare ones.
+    pub fn split_mut(&mut self) -> (&mut [u8], &mut [u8]) {
+        let len = self.layout.len();
+        self.core.bytes_mut().split_at_mut(len)
     }
 
     /// The bytes of a column's values, in the first batch, as the next ones too.
