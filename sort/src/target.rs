@@ -1,7 +1,7 @@
 //! Where a lane's rows go: the output's memory, batch by batch, or memory of the sort's own.
 //!
 //! A row's place follows from its number alone. Batches have a power of two of rows, and their
-//! columns begin at multiples of 64 bytes, so that no line of 64 bytes straddles two of them.
+//! columns begin at multiples of 64 bytes, so that no line of a combiner straddles two of them.
 
 use std::ops::Range;
 

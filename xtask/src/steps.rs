@@ -96,11 +96,16 @@ fn asan(count: &mut Count) -> Outcome {
     if !tools::has_nightly() {
         return Ok(Some(NO_NIGHTLY));
     }
-    let mut test = command("cargo", &["+nightly", "test", "--package", "sheaf-store", "--lib"]);
-    test.args(["--target", TARGET, "--", "memory::", "index::reader"]);
-    test.env("RUSTFLAGS", "-Zsanitizer=address").env("CARGO_TARGET_DIR", "target/asan");
-    // Threads of a test's own store outlive the test binary's main: no leak of ours.
-    test.env("ASAN_OPTIONS", "detect_leaks=0");
-    run_counted(test, count)?;
+    // What maps memory, and the kernels of the sort.
+    let store = ["--package", "sheaf-store", "--lib"];
+    let sort = ["--package", "sheaf-sort", "--tests"];
+    for (package, only) in [(store, &["memory::", "index::reader"][..]), (sort, &[])] {
+        let mut test = command("cargo", &["+nightly", "test"]);
+        test.args(package).args(["--target", TARGET, "--"]).args(only);
+        test.env("RUSTFLAGS", "-Zsanitizer=address").env("CARGO_TARGET_DIR", "target/asan");
+        // Threads of a test's own store outlive the test binary's main: no leak of ours.
+        test.env("ASAN_OPTIONS", "detect_leaks=0");
+        run_counted(test, count)?;
+    }
     Ok(None)
 }

@@ -1,11 +1,12 @@
 //! Values scattered to buckets, each in its order, a cache line at a time.
 //!
 //! ```text
-//! values ─▶ a line of 64 bytes a bucket and lane ─ full ─▶ the bucket's place, past the cache
+//! values ─▶ a line of 128 bytes a bucket and lane ─ full ─▶ the bucket's place, past the cache
 //! ```
 //!
 //! Written straight, a value to each of thousands of buckets costs a page walk and two transfers
-//! of a line each. Gathered by lines in the cache, each line is written once, whole.
+//! of a line each. Gathered by lines in the cache, each line is written once, whole. (A line here
+//! is two of the processor's: memory takes neighbours faster than strangers.)
 //! (Software write-combining: Wassenberg and Sanders, "Engineering a multi-core radix sort", 2011.)
 //!
 //! Lanes of one width go in pairs: both values of a row are put beside each other, and taken apart
@@ -18,7 +19,12 @@ use self::store::Store;
 use super::wide::has_avx512;
 use crate::target::Target;
 
-const LINE: usize = 64;
+/// Bytes in a line.
+const LINE: usize = 128;
+
+/// Bytes that a line begins at a multiple of, and that are stored at once.
+#[cfg(target_arch = "x86_64")]
+const ALIGNED: usize = 64;
 
 #[derive(Clone, Copy)]
 #[repr(align(64))]
@@ -223,9 +229,11 @@ impl<const N: usize> Combiner<N> {
 
 /// How a line is written.
 mod store {
+    #[cfg(target_arch = "x86_64")]
+    use super::ALIGNED;
     use super::{LINE, Line};
 
-    /// Writes a line of 64 bytes.
+    /// Writes a line.
     pub(super) trait Store {
         /// # Safety
         /// The place must be writable and nobody else's, at a multiple of 64 bytes if the line is
@@ -244,7 +252,7 @@ mod store {
         }
     }
 
-    /// Past it, in four steps.
+    /// Past it, by 16 bytes.
     #[cfg(target_arch = "x86_64")]
     pub(super) struct Streamed128;
 
@@ -254,14 +262,14 @@ mod store {
         unsafe fn store(line: &Line, place: *mut u8) {
             use std::arch::x86_64::{__m128i, _mm_load_si128, _mm_stream_si128};
             let (from, to) = (line.0.as_ptr().cast::<__m128i>(), place.cast::<__m128i>());
-            for part in 0..4 {
+            for part in 0..LINE / 16 {
                 // SAFETY: the caller's promise; lines are aligned.
                 unsafe { _mm_stream_si128(to.add(part), _mm_load_si128(from.add(part))) };
             }
         }
     }
 
-    /// Past it, at once.
+    /// Past it, by 64 bytes.
     #[cfg(target_arch = "x86_64")]
     pub(super) struct Streamed512;
 
@@ -269,9 +277,12 @@ mod store {
     impl Store for Streamed512 {
         #[inline(always)]
         unsafe fn store(line: &Line, place: *mut u8) {
-            use std::arch::x86_64::{_mm512_load_si512, _mm512_stream_si512};
-            // SAFETY: the caller's promise; lines are aligned.
-            unsafe { _mm512_stream_si512(place.cast(), _mm512_load_si512(line.0.as_ptr().cast())) };
+            use std::arch::x86_64::{__m512i, _mm512_load_si512, _mm512_stream_si512};
+            let (from, to) = (line.0.as_ptr().cast::<__m512i>(), place.cast::<__m512i>());
+            for part in 0..LINE / ALIGNED {
+                // SAFETY: the caller's promise; lines are aligned.
+                unsafe { _mm512_stream_si512(to.add(part), _mm512_load_si512(from.add(part))) };
+            }
         }
     }
 }

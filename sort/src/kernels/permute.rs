@@ -1,6 +1,8 @@
 //! Values put into a given order: `target[i] = source[order[i]]`, for values of any width; and
 //! short strings copied.
 
+use super::wide::wide;
+
 /// Writes the values of `source`, `width` bytes each, to `target` in this order.
 ///
 /// # Panics
@@ -9,7 +11,7 @@
 /// # Safety
 /// `order.len() * width` bytes from `target` on must be writable, and nobody else's meanwhile.
 pub(crate) unsafe fn permute(width: usize, source: &[u8], order: &[u32], target: *mut u8) {
-    let most = order.iter().copied().max().unwrap_or(0) as usize;
+    let most = wide(|| order.iter().copied().max()).unwrap_or(0) as usize;
     assert!(order.is_empty() || (most + 1) * width <= source.len(), "an index within the source");
     // SAFETY: every index was found to be within the source; the target is the caller's promise.
     unsafe {

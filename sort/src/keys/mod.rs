@@ -185,24 +185,23 @@ impl Part {
     }
 
     fn compare(&self, column: Column<'_>, nan: NanOrder, a: usize, b: usize) -> Ordering {
-        if let Kind::Ranks { width, table } = &self.kind {
-            // A null may be the dictionary's too. The table has direction and nulls already.
-            let rank = |row| match column.valid {
-                Some(valid) if valid[row] == 0 => Some(&self.null),
-                _ => table.get(index(column.values, *width, row)),
-            };
-            return rank(a).cmp(&rank(b));
-        }
-        if let Some(valid) = column.valid
-            && (valid[a] == 0 || valid[b] == 0)
-        {
-            // Two nulls are equal; one that is valid is the greater if nulls come first.
-            let order = valid[a].cmp(&valid[b]);
-            return if self.nulls_first { order } else { order.reverse() };
-        }
+        let is_null = |row: usize| column.valid.is_some_and(|valid| valid[row] == 0);
         let order = match &self.kind {
+            Kind::Ranks { width, table } => {
+                // A null may be the dictionary's too. The table has direction and nulls already.
+                let number = |row| match is_null(row) {
+                    true => Some(&self.null),
+                    false => table.get(index(column.values, *width, row)),
+                };
+                return number(a).cmp(&number(b));
+            }
+            _ if is_null(a) || is_null(b) => {
+                // Two nulls are equal; one that is valid is the greater if nulls come first.
+                let order = is_null(b).cmp(&is_null(a));
+                return if self.nulls_first { order } else { order.reverse() };
+            }
             Kind::Native(native, _) => native.compare(column.values, nan, a, b),
-            Kind::Text(_) | Kind::Ranks { .. } => {
+            Kind::Text(_) => {
                 // SAFETY: the lane's spans, of a source that is there.
                 let text = |row| unsafe { span(column.values, row).bytes(column.long) };
                 text(a).cmp(text(b))
