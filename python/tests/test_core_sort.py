@@ -4,7 +4,9 @@ import json
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+
 import sheaf
 
 
@@ -35,10 +37,10 @@ def flights(store: sheaf.Store) -> pa.Table:
     ],
 )
 def test_order_is_that_of_pyarrow(
-    store: sheaf.Store, flights: pa.Table, by: object, keys: list, placement: str
+    store: sheaf.Store, flights: pa.Table, by: object, keys: list[tuple[str, str]], placement: str
 ) -> None:
     if by == "delay" or placement == "at_start":
-        order = pa.compute.sort_indices(flights, sort_keys=keys, null_placement=placement)
+        order = pc.sort_indices(flights, sort_keys=keys, null_placement=placement)
         expected = flights.take(order)
     else:
         expected = flights.sort_by(keys)

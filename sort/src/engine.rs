@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sheaf_store::Result;
 
+use crate::bucket::Bucket;
 use crate::kernels::combine::Combiner;
 use crate::kernels::permute::permute;
 use crate::keys::Keys;
@@ -26,7 +27,6 @@ use crate::lanes::{Lane, Staging};
 use crate::map::Map;
 use crate::memory::Scratch;
 use crate::options::Stage;
-use crate::order::Orderer;
 use crate::source::{Run, Source};
 use crate::target::Target;
 use crate::workers::{Workers, pieces};
@@ -58,15 +58,23 @@ const STREAMED: usize = 32 << 20;
 /// What is sorted, and where to.
 pub(crate) struct Sorter<'a> {
     source: &'a Source,
-    lanes: &'a [Lane],
-    keys: &'a Keys,
+    pub(crate) lanes: &'a [Lane],
+    pub(crate) keys: &'a Keys,
     /// Where each lane goes.
-    targets: &'a [Target],
+    pub(crate) targets: &'a [Target],
     /// Where codes go that are kept.
-    codes: Option<Target>,
+    codes: Option<Kept>,
     /// Where the bucket of every row goes, if there are buckets.
     ids: Option<Target>,
     workers: &'a Workers<'a>,
+}
+
+/// Where codes are kept that cost much to make.
+struct Kept {
+    /// As rows come.
+    found: Option<Target>,
+    /// As rows are moved to buckets.
+    moved: Target,
 }
 
 /// Whether the rows are in order.
@@ -79,8 +87,8 @@ enum Order {
 }
 
 impl<'a> Sorter<'a> {
-    /// `until_strings` is a place with room for 8 bytes a row that nobody else needs before the rows
-    /// are sorted.
+    /// `until_strings` is a place with room for 8 bytes a row that nobody else needs before the
+    /// rows are sorted.
     ///
     /// # Errors
     /// [`Kind::Full`](sheaf_store::Kind::Full) when there is no memory for what it needs besides.
@@ -94,21 +102,38 @@ impl<'a> Sorter<'a> {
         scratch: &mut Scratch<'_>,
     ) -> Result<Self> {
         let rows = source.num_rows();
+        let scattered = rows > 2 * BUCKET;
+        let ids = match scattered {
+            true => Some(Target::one(scratch.take(rows * 2)?, 2, false)),
+            false => None,
+        };
         let codes = match (keys.costly(), until_strings) {
             (false, _) => None,
-            (true, Some(place)) => Some(Target::one(place, 8, is_streamed(rows * 8))),
-            (true, None) => Some(Target::one(scratch.take(rows * 8)?, 8, is_streamed(rows * 8))),
-        };
-        let ids = match Self::scratch_bytes(rows) {
-            0 => None,
-            _ => Some(Target::one(scratch.take(rows * 2)?, 2, false)),
+            (true, place) => {
+                let moved = place.map_or_else(|| scratch.take(rows * 8), Ok)?;
+                let found = match scattered {
+                    true => Some(Target::one(scratch.take(rows * 8)?, 8, false)),
+                    false => None,
+                };
+                Some(Kept { found, moved: Target::one(moved, 8, is_streamed(rows * 8)) })
+            }
         };
         Ok(Self { source, lanes, keys, targets, codes, ids, workers })
     }
 
-    /// How much memory a sort of so many rows needs for itself, in bytes.
-    pub(crate) fn scratch_bytes(rows: usize) -> usize {
-        if rows <= 2 * BUCKET { 0 } else { Scratch::padded(rows * 2) }
+    /// How much memory a sort of so many rows needs for itself, in bytes: with codes that are kept
+    /// or not.
+    pub(crate) fn scratch_bytes(rows: usize, costly: bool) -> usize {
+        match (rows > 2 * BUCKET, costly) {
+            (false, _) => 0,
+            (true, false) => Scratch::padded(rows * 2),
+            (true, true) => Scratch::padded(rows * 2) + Scratch::padded(rows * 8),
+        }
+    }
+
+    /// Where the codes of rows in buckets are, if they are kept.
+    pub(crate) fn codes(&self) -> Option<&Target> {
+        self.codes.as_ref().map(|kept| &kept.moved)
     }
 
     /// Writes every lane in the order of the keys.
@@ -214,10 +239,10 @@ impl<'a> Sorter<'a> {
                         }
                     }
                 }
-                if let (Some(target), false) = (&self.codes, reverse) {
+                if let (Some(Kept { moved, .. }), false) = (&self.codes, reverse) {
                     self.encode(run, staging, codes);
                     // SAFETY: as above.
-                    unsafe { write(as_bytes(codes), run.row as u64, target) };
+                    unsafe { write(as_bytes(codes), run.row as u64, moved) };
                 }
             }
             Ok(pieces[at].len())
@@ -257,8 +282,9 @@ impl<'a> Sorter<'a> {
         let (pairs, singles) = self.pairs();
         // SAFETY: `count` wrote an id for each row, in one piece.
         let ids = unsafe { std::slice::from_raw_parts(ids.row(0).cast::<u16>(), rows) };
-        let make = || (self.stagings(), Vec::new());
-        self.workers.run(Stage::Scatter, pieces.len(), make, |at, (staging, codes)| {
+        let codes = self.codes.as_ref().and_then(|kept| Some((kept.found.as_ref()?, &kept.moved)));
+        let make = || self.stagings();
+        self.workers.run(Stage::Scatter, pieces.len(), make, |at, staging| {
             let starts = starts[at].as_slice();
             let mut twos: Vec<_> = pairs
                 .iter()
@@ -268,8 +294,7 @@ impl<'a> Sorter<'a> {
                 .iter()
                 .map(|lane| Combiner::<1>::new(self.targets[*lane].width(), starts))
                 .collect();
-            let mut coded =
-                self.codes.as_ref().map(|target| (Combiner::<1>::new(8, starts), target));
+            let mut coded = codes.map(|kept| (Combiner::<1>::new(8, starts), kept));
             for run in self.source.runs(pieces[at].clone(), MORSEL) {
                 let ids = &ids[run.row..run.row + run.len];
                 // SAFETY: `places` gives each piece rows of its own in each bucket, as many as
@@ -287,9 +312,11 @@ impl<'a> Sorter<'a> {
                         let values = self.lanes[*lane].stage(self.source, run, &mut staging[0]);
                         combiner.send(ids, [values], [&self.targets[*lane]]);
                     }
-                    if let Some((combiner, target)) = &mut coded {
-                        self.encode(run, staging, codes);
-                        combiner.send(ids, [as_bytes(codes)], [*target]);
+                    if let Some((combiner, (found, moved))) = &mut coded {
+                        // `count` wrote a code for each row, in one piece.
+                        let codes =
+                            std::slice::from_raw_parts(found.row(run.row as u64), run.len * 8);
+                        combiner.send(ids, [codes], [*moved]);
                     }
                 }
             }
@@ -301,8 +328,8 @@ impl<'a> Sorter<'a> {
                 for (lane, combiner) in singles.iter().zip(ones) {
                     combiner.finish([&self.targets[*lane]]);
                 }
-                if let Some((combiner, target)) = coded {
-                    combiner.finish([target]);
+                if let Some((combiner, (_, moved))) = coded {
+                    combiner.finish([moved]);
                 }
             }
             Ok(pieces[at].len())
@@ -324,7 +351,7 @@ impl<'a> Sorter<'a> {
         (pairs, alone)
     }
 
-    /// Finds the bucket of every row, and counts the rows of each, piece by piece.
+    /// Finds the bucket of every row, keeps its code if that is to be, and counts the rows of each, piece by piece.
     fn count(&self, map: &Map, pieces: &[Range<usize>], ids: &Target) -> Result<Vec<Vec<u32>>> {
         let counts = Mutex::new(vec![Vec::new(); pieces.len()]);
         let make = || (self.stagings(), Vec::new(), vec![0; RUN]);
@@ -337,8 +364,14 @@ impl<'a> Sorter<'a> {
                 for id in found.iter() {
                     counted[usize::from(*id)] += 1;
                 }
+                let kept = self.codes.as_ref().and_then(|kept| kept.found.as_ref());
                 // SAFETY: each run has rows of its own.
-                unsafe { write(ids_as_bytes(found), run.row as u64, ids) };
+                unsafe {
+                    write(ids_as_bytes(found), run.row as u64, ids);
+                    if let Some(kept) = kept {
+                        write(as_bytes(codes), run.row as u64, kept);
+                    }
+                }
             }
             counts.lock().unwrap_or_else(|poisoned| poisoned.into_inner())[at] = counted;
             Ok(pieces[at].len())
@@ -365,133 +398,6 @@ impl<'a> Sorter<'a> {
             }
             Ok(count)
         })
-    }
-}
-
-/// What a thread needs to sort a bucket.
-struct Bucket {
-    /// The bucket's rows as they were, lane by lane; empty if not read yet.
-    lanes: Vec<Vec<u8>>,
-    codes: Vec<u64>,
-    order: Vec<u32>,
-    orderer: Orderer,
-}
-
-impl Bucket {
-    fn new(lanes: usize) -> Self {
-        Self {
-            lanes: vec![Vec::new(); lanes],
-            codes: Vec::new(),
-            order: Vec::new(),
-            orderer: Orderer::default(),
-        }
-    }
-
-    /// Sorts the rows of a bucket.
-    ///
-    /// # Safety
-    /// The rows must have been written, and be nobody else's.
-    unsafe fn sort(&mut self, sorter: &Sorter<'_>, rows: Range<u64>) {
-        self.lanes.iter_mut().for_each(Vec::clear);
-        // SAFETY: the caller's promise, here and below.
-        unsafe { self.read_codes(sorter, &rows) };
-        let mut ties = false;
-        let sorted = self.codes.windows(2).all(|pair| {
-            ties |= pair[0] == pair[1];
-            pair[0] <= pair[1]
-        });
-        if sorted && (sorter.keys.exact() || !ties) {
-            return;
-        }
-        self.orderer.order(&self.codes, &mut self.order);
-        if !sorter.keys.exact() {
-            // SAFETY: as above.
-            unsafe { self.refine(sorter, &rows) };
-        }
-        for (at, target) in sorter.targets.iter().enumerate() {
-            let lane = &mut self.lanes[at];
-            // SAFETY: as above; the order is one of the bucket's rows.
-            unsafe {
-                if lane.is_empty() {
-                    target.read(rows.clone(), lane);
-                }
-                let mut order = self.order.as_slice();
-                for (place, count) in target.pieces(rows.clone()) {
-                    let (here, rest) = order.split_at(count);
-                    permute(target.width(), lane, here, place);
-                    order = rest;
-                }
-            }
-        }
-    }
-
-    /// Reads the codes that were kept, or makes them again.
-    ///
-    /// # Safety
-    /// As [`sort`](Self::sort).
-    unsafe fn read_codes(&mut self, sorter: &Sorter<'_>, rows: &Range<u64>) {
-        self.codes.resize((rows.end - rows.start) as usize, 0);
-        match &sorter.codes {
-            Some(target) => {
-                let mut codes = self.codes.as_mut_slice();
-                for (place, count) in target.pieces(rows.clone()) {
-                    let (here, rest) = codes.split_at_mut(count);
-                    // SAFETY: the rows of the target have been written; a code is 8 bytes.
-                    unsafe {
-                        std::ptr::copy_nonoverlapping(
-                            place,
-                            here.as_mut_ptr().cast::<u8>(),
-                            count * 8,
-                        );
-                    }
-                    codes = rest;
-                }
-            }
-            None => {
-                // SAFETY: as in `sort`.
-                unsafe { self.read_keys(sorter, rows) };
-                let lanes: Vec<&[u8]> = self.lanes.iter().map(Vec::as_slice).collect();
-                sorter.keys.encode(sorter.lanes, &lanes, &mut self.codes);
-            }
-        }
-    }
-
-    /// Reads the lanes that keys are made from.
-    ///
-    /// # Safety
-    /// As [`sort`](Self::sort).
-    unsafe fn read_keys(&mut self, sorter: &Sorter<'_>, rows: &Range<u64>) {
-        for lane in sorter.keys.lanes() {
-            if self.lanes[lane].is_empty() {
-                // SAFETY: as in `sort`.
-                unsafe { sorter.targets[lane].read(rows.clone(), &mut self.lanes[lane]) };
-            }
-        }
-    }
-
-    /// Compares the rows whose codes are equal.
-    ///
-    /// # Safety
-    /// As [`sort`](Self::sort).
-    unsafe fn refine(&mut self, sorter: &Sorter<'_>, rows: &Range<u64>) {
-        let Self { codes, order, .. } = self;
-        let tied = |pair: &[u32]| codes[pair[0] as usize] == codes[pair[1] as usize];
-        if !order.windows(2).any(tied) {
-            return;
-        }
-        // SAFETY: as in `sort`.
-        unsafe { self.read_keys(sorter, rows) };
-        let lanes: Vec<&[u8]> = self.lanes.iter().map(Vec::as_slice).collect();
-        let codes = &self.codes;
-        let same = |a: &u32, b: &u32| codes[*a as usize] == codes[*b as usize];
-        for tied in self.order.chunk_by_mut(same) {
-            if tied.len() > 1 {
-                let compare = |a: &u32, b: &u32| {
-                    sorter.keys.compare(sorter.lanes, &lanes, *a as usize, *b as usize)
-                };
-                tied.sort_by(compare);
-            }
-        }
     }
 }
 

@@ -86,16 +86,16 @@ impl Span {
         }
     }
 
-    /// Asks the processor to fetch the first bytes.
+    /// Asks the processor to fetch the bytes: the first, and the last of a short value.
     #[inline]
     pub(crate) fn prefetch(self) {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: a prefetch of any address is harmless.
         unsafe {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(
-                (self.0 & 0xffff_ffff_ffff) as usize,
-            ));
+            let (at, len) = ((self.0 & 0xffff_ffff_ffff) as usize, (self.0 >> 48) as usize);
+            _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(at));
+            _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(at + len.min(64)));
         }
     }
 }

@@ -15,13 +15,15 @@
 //! let store = connect(&default_url())?;
 //! let flights = store.get("flights")?.table()?;
 //! let by = [SortKey::new("dep_time"), SortKey::new("carrier").descending()];
-//! sort(&store, &flights, &by, "flights_by_time", &PutOptions::default(), &SortOptions::default())?;
+//! let (put, how) = (PutOptions::default(), SortOptions::default());
+//! sort(&store, &flights, &by, "flights_by_time", &put, &how)?;
 //! # Ok::<(), sheaf_store::Error>(())
 //! ```
 //!
 //! What this crate does not do: it keeps no state, talks to no store but through
 //! [`sheaf_store::Client`], and merges no runs.
 
+mod bucket;
 mod engine;
 mod kernels;
 mod keys;

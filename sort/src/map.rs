@@ -84,7 +84,7 @@ impl Map {
 impl Table {
     /// `None` if the sample crowds in too few ranges.
     fn new(sample: &[u64], buckets: usize) -> Option<Self> {
-        // What lies far out joins the first and the last bucket: it would take ranges from the rest.
+        // What lies far out joins the first and the last bucket: it would take others' ranges.
         let out = sample.len() / buckets / 2;
         let (least, most) = (*sample.get(out)?, *sample.get(sample.len().checked_sub(out + 1)?)?);
         let bits = u64::BITS - most.checked_sub(least)?.leading_zeros();

@@ -7,7 +7,7 @@
 //!
 //! Stable for free: words of equal bits are in order of their indices.
 
-use crate::kernels::network::{EMPTY, GROUP, SLOTS, prefetch_run, put_words, sort_runs};
+use crate::kernels::network::{EMPTY, GROUP, SLOTS, put_words, sort_runs};
 use crate::kernels::wide::wide;
 
 /// The most codes that words have room to number.
@@ -19,7 +19,7 @@ const USED: usize = 7;
 /// Runs in a group.
 const RUNS: usize = GROUP / SLOTS;
 
-/// Codes whose runs are fetched before the first of them is put there.
+/// Codes that are scaled before the first of them is put into its run.
 const AHEAD: usize = 32;
 
 /// Codes in one part of a bucket that is too large for the cache.
@@ -111,7 +111,6 @@ impl Orderer {
         for codes in codes.chunks(AHEAD) {
             for (code, ahead) in codes.iter().zip(&mut ahead) {
                 *ahead = scaled(*code);
-                prefetch_run(&self.words, (*ahead >> 16) as usize);
             }
             put_words(
                 &ahead[..codes.len()],

@@ -38,6 +38,8 @@ pub(crate) struct Placement {
     columns: Vec<Column>,
     layout: Layout,
     shift: u32,
+    /// Whether a key is of strings.
+    by_text: bool,
 }
 
 /// The lanes of a column.
@@ -95,7 +97,8 @@ impl Placement {
             .map(|start| (rows - start).min(1 << shift.min(62)))
             .collect();
         let layout = Layout::with_contents(schema.clone(), &batches, &contents)?;
-        Ok(Some(Self { lanes, columns, layout, shift }))
+        let by_text = keys.iter().any(|key| matches!(columns[*key].form, Form::Text(_)));
+        Ok(Some(Self { lanes, columns, layout, shift, by_text }))
     }
 
     /// The lanes of a column.
@@ -114,7 +117,7 @@ impl Placement {
         let beside = (0..self.lanes.len()).filter(|lane| self.place_of(*lane).is_none());
         let widths = beside.map(|lane| self.lanes[lane].width());
         let lanes: usize = widths.map(|width| Scratch::padded(rows * width)).sum();
-        lanes + Sorter::scratch_bytes(rows)
+        lanes + Sorter::scratch_bytes(rows, self.by_text)
     }
 
     /// Sorts into `file`, which is as long as the layout says; all but its messages is written.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use sheaf_sort::{SORTED_BY, SortKey, SortOptions, sort_unnamed};
 use sheaf_store::{Client, Kind, PutOptions};
 use sheaf_tests::{Daemon, eventually, sheaf_bin};
+
+use crate::samples;
 
 fn mixed(at: i64) -> i64 {
     let mixed = (at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -103,6 +105,44 @@ fn nested_columns_and_many_batches_move_with_their_rows() {
     let words = batch.column(1).as_struct().column(0).as_string::<i32>();
     assert!(keys.is_sorted());
     assert!(keys.iter().zip(words).all(|(key, word)| word == Some(&key.to_string())));
+}
+
+#[test]
+fn every_type_moves_with_its_rows_and_is_a_key_or_refused() {
+    let daemon = Daemon::start("64MiB");
+    let store = daemon.connect();
+    let rows = 300;
+    let mut columns = samples::columns(rows);
+    columns.push(Arc::new(Int64Array::from_iter_values((0..rows as i64).map(mixed))));
+    let batch = samples::batch(columns);
+    let halves = [batch.slice(0, 120), batch.slice(120, 180)];
+    store.put("t", &batch.schema(), &halves, &PutOptions::default()).unwrap();
+    let table = store.get("t").unwrap().table().unwrap();
+    let schema = batch.schema();
+    let last = schema.fields().len() - 1;
+
+    for (key, field) in schema.fields().iter().enumerate() {
+        let by = [SortKey::new(field.name())];
+        let sorted = match sort_unnamed(&store, &table, &by, &SortOptions::default()) {
+            Ok(sorted) => sorted.batch(0).unwrap(),
+            Err(error) => {
+                assert_ne!(key, last, "{error}");
+                assert_eq!(error.kind(), Kind::Invalid, "{field}: {error}");
+                assert!(error.to_string().contains("has no order"), "{field}: {error}");
+                continue;
+            }
+        };
+        assert_eq!(sorted.num_rows(), rows, "{field}");
+        let numbers = sorted.column(last).as_primitive::<Int64Type>();
+        for row in 0..rows {
+            let before = (0..rows as i64).find(|at| mixed(*at) == numbers.value(row)).unwrap();
+            for (at, column) in sorted.columns().iter().enumerate() {
+                let found = column.slice(row, 1).to_data();
+                let expected = batch.column(at).slice(before as usize, 1).to_data();
+                assert_eq!(found, expected, "{} by {}", schema.field(at), field.name());
+            }
+        }
+    }
 }
 
 #[test]

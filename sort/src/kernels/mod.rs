@@ -3,7 +3,7 @@
 //! | kernel | what it does | faster with |
 //! |---|---|---|
 //! | [`network`] | sorts many short runs of 32-bit words at once | AVX-512 |
-//! | [`combine`] | scatters values to buckets through lines of 128 bytes | streaming stores: AVX-512, SSE2 |
+//! | [`combine`] | scatters values to buckets, by lines of 128 bytes | streaming stores |
 //! | [`permute`] | puts values into a given order | |
 //! | [`search`] | finds codes among splitters, several in step | |
 //! | [`bits`] | bitmaps to bytes and back | |

@@ -13,17 +13,6 @@ pub(crate) const EMPTY: u32 = u32::MAX;
 /// Sixteen runs, which are sorted together.
 pub(crate) const GROUP: usize = 16 * SLOTS;
 
-/// Asks for the line of a run, to write to it.
-#[inline(always)]
-pub(crate) fn prefetch_run(words: &[u32], run: usize) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch of any address is harmless.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_ET0>(words.as_ptr().wrapping_add(run * SLOTS).cast());
-    }
-}
-
 /// Puts a word for each of `scaled` into its run: the run's number stands in the upper bits, and
 /// the lower 16 become the upper ones of the word, whose lower ones are the index, counted from
 /// `first` on. `used` counts the slots used of each run; what finds none goes to `over`, as run
@@ -58,8 +47,8 @@ pub(crate) fn put_words(
     }
 }
 
-/// Applies Green's network for 16: `$sort!(low, high)` for each pair of places, of which the smaller
-/// word is to go to the first. A macro, since places that are constants stay in registers.
+/// Applies Green's network for 16: `$sort!(low, high)` for each pair of places, of which the
+/// smaller word is to go to the first. A macro, since places that are constants stay in registers.
 macro_rules! green {
     ($sort:ident) => {
         green! { @each $sort

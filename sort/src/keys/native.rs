@@ -87,24 +87,31 @@ pub(crate) struct Shift {
     pub(crate) drop: u32,
 }
 
-/// Calls a generic function for the type that a [`Native`] names.
+/// Calls a generic function with values of the type that a [`Native`] names, as arrays of bytes,
+/// and with what makes an ordered integer of one.
 macro_rules! with_native {
-    ($native:expr, $nan:expr, $function:ident, $values:expr $(, $argument:expr)*) => {
+    ($native:expr, $nan:expr, $function:ident, $values:expr $(, $argument:expr)*) => {{
+        let chunks = $values;
+        macro_rules! call {
+            ($read:expr) => {
+                $function(chunks.as_chunks().0, |bytes| $read(bytes).ordered($nan) $(, $argument)*)
+            };
+        }
         match $native {
-            Native::I8 => $function($values.as_chunks().0, |b| i8::from_ne_bytes(b).ordered($nan) $(, $argument)*),
-            Native::I16 => $function($values.as_chunks().0, |b| i16::from_ne_bytes(b).ordered($nan) $(, $argument)*),
-            Native::I32 => $function($values.as_chunks().0, |b| i32::from_ne_bytes(b).ordered($nan) $(, $argument)*),
-            Native::I64 => $function($values.as_chunks().0, |b| i64::from_ne_bytes(b).ordered($nan) $(, $argument)*),
-            Native::U8 => $function($values.as_chunks().0, |b| u8::from_ne_bytes(b).ordered($nan) $(, $argument)*),
-            Native::U16 => $function($values.as_chunks().0, |b| u16::from_ne_bytes(b).ordered($nan) $(, $argument)*),
-            Native::U32 => $function($values.as_chunks().0, |b| u32::from_ne_bytes(b).ordered($nan) $(, $argument)*),
-            Native::U64 => $function($values.as_chunks().0, |b| u64::from_ne_bytes(b).ordered($nan) $(, $argument)*),
-            Native::F16 => $function($values.as_chunks().0, |b| Float(u16::from_ne_bytes(b)).ordered($nan) $(, $argument)*),
-            Native::F32 => $function($values.as_chunks().0, |b| Float(u32::from_ne_bytes(b)).ordered($nan) $(, $argument)*),
-            Native::F64 => $function($values.as_chunks().0, |b| Float(u64::from_ne_bytes(b)).ordered($nan) $(, $argument)*),
+            Native::I8 => call!(i8::from_ne_bytes),
+            Native::I16 => call!(i16::from_ne_bytes),
+            Native::I32 => call!(i32::from_ne_bytes),
+            Native::I64 => call!(i64::from_ne_bytes),
+            Native::U8 => call!(u8::from_ne_bytes),
+            Native::U16 => call!(u16::from_ne_bytes),
+            Native::U32 => call!(u32::from_ne_bytes),
+            Native::U64 => call!(u64::from_ne_bytes),
+            Native::F16 => call!(|bytes| Float(u16::from_ne_bytes(bytes))),
+            Native::F32 => call!(|bytes| Float(u32::from_ne_bytes(bytes))),
+            Native::F64 => call!(|bytes| Float(u64::from_ne_bytes(bytes))),
             Native::I128 => unreachable!("has 128 bits"),
         }
-    };
+    }};
 }
 
 /// The integer of a value of 128 bits.

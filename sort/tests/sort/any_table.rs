@@ -190,7 +190,11 @@ fn keys(count: usize) -> impl Strategy<Value = Vec<SortKey>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 400,
+        max_shrink_iters: 200,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn any_table_is_sorted_by_any_keys(

@@ -117,7 +117,10 @@ fn the_schema_tells_the_order() {
 
     assert_eq!(
         sorted[0].schema().metadata()[SORTED_BY],
-        r#"[{"column":"key","descending":true,"nulls_first":false},{"column":"row","descending":false,"nulls_first":true}]"#
+        concat!(
+            r#"[{"column":"key","descending":true,"nulls_first":false},"#,
+            r#"{"column":"row","descending":false,"nulls_first":true}]"#
+        )
     );
     assert_eq!(sorted[0].column(0).as_primitive::<Int64Type>().values(), &[3, 2, 1]);
 }

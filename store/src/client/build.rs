@@ -35,8 +35,8 @@ impl Client {
         Ok(builder)
     }
 
-    /// A table that is laid out already, and `spare` bytes that are gone when it is sealed. All of it
-    /// is zero at first, so that validity bitmaps say null.
+    /// A table that is laid out already, and `spare` bytes that are gone when it is sealed. All
+    /// of it is zero at first, so that validity bitmaps say null.
     ///
     /// # Errors
     /// As [`Client::put`].
