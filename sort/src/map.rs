@@ -1,14 +1,17 @@
 //! From codes to buckets: ranges of codes that hold about equally many rows.
 //!
 //! A sample says how codes are spread. Where no bucket needs less than one of 65,536 equal ranges,
-//! it is looked up by range ([`Table`]). Where codes crowd more, or where one value is a bucket of
-//! its own, it is searched among splitters ([`Splitters`]).
+//! it is looked up by range ([`Table`]). Where codes crowd more, or where many values are buckets of
+//! their own, it is searched among splitters ([`Splitters`]).
 
 use crate::kernels::search::Tree;
 use crate::kernels::wide::wide;
 
 /// Ranges that a [`Table`] has, at most.
 const RANGES: usize = 1 << 16;
+
+/// The most codes that have buckets to themselves in a [`Table`].
+const MOST_HEAVY: usize = 4;
 
 /// How much fuller than the average a bucket of a [`Table`] may be, in the sample.
 const UNEVEN: usize = 3;
@@ -20,7 +23,8 @@ pub(crate) enum Map {
     Splitters(Splitters),
 }
 
-/// The bucket of each of equal ranges of codes.
+/// The bucket of each of equal ranges of codes; and a few codes that have buckets to themselves,
+/// between those of what lies below them and above.
 #[derive(Debug)]
 pub(crate) struct Table {
     least: u64,
@@ -28,6 +32,9 @@ pub(crate) struct Table {
     /// A range has `2^shift` codes.
     shift: u32,
     ranges: Vec<u16>,
+    /// In order.
+    heavy: Vec<u64>,
+    /// With those of the heavy codes.
     buckets: usize,
 }
 
@@ -42,9 +49,14 @@ impl Map {
     /// A map to about this many buckets, for codes of which `sample` is a sample, in order.
     pub(crate) fn new(sample: &[u64], buckets: usize) -> Self {
         let share = (sample.len() / buckets).max(1);
-        let heavy = sample.chunk_by(|a, b| a == b).any(|same| same.len() >= 2 * share);
-        if !heavy && let Some(table) = Table::new(sample, buckets) {
-            return Self::Table(table);
+        let same = sample.chunk_by(|a, b| a == b);
+        let heavy: Vec<u64> = same.filter(|s| s.len() >= 2 * share).map(|s| s[0]).collect();
+        if heavy.len() <= MOST_HEAVY {
+            let rest: Vec<u64> =
+                sample.iter().copied().filter(|code| !heavy.contains(code)).collect();
+            if let Some(table) = Table::new(&rest, (rest.len() / share).max(2), heavy) {
+                return Self::Table(table);
+            }
         }
         Self::Splitters(Splitters::new(sample, share))
     }
@@ -60,7 +72,7 @@ impl Map {
     /// Whether a bucket holds one code only.
     pub(crate) fn is_single(&self, bucket: usize) -> bool {
         match self {
-            Self::Table(_) => false,
+            Self::Table(table) => table.is_heavy(bucket),
             Self::Splitters(Splitters { splitters, .. }) => {
                 (1..splitters.len()).contains(&bucket)
                     && splitters[bucket] - splitters[bucket - 1] == 1
@@ -82,8 +94,8 @@ impl Map {
 }
 
 impl Table {
-    /// `None` if the sample crowds in too few ranges.
-    fn new(sample: &[u64], buckets: usize) -> Option<Self> {
+    /// `None` if the sample, which has none of the heavy codes, crowds in too few ranges.
+    fn new(sample: &[u64], buckets: usize, heavy: Vec<u64>) -> Option<Self> {
         // What lies far out joins the first and the last bucket: it would take others' ranges.
         let out = sample.len() / buckets / 2;
         let (least, most) = (*sample.get(out)?, *sample.get(sample.len().checked_sub(out + 1)?)?);
@@ -101,7 +113,8 @@ impl Table {
                 (middle * buckets / (2 * sample.len())).min(buckets - 1) as u16
             })
             .collect();
-        let table = Self { least, most, shift, ranges, buckets };
+        let buckets = buckets + 2 * heavy.len();
+        let table = Self { least, most, shift, ranges, heavy, buckets };
         table.is_even(sample).then_some(table)
     }
 
@@ -116,9 +129,23 @@ impl Table {
     fn ids(&self, codes: &[u64], ids: &mut [u16]) {
         let Self { least, most, shift, .. } = *self;
         let ranges = self.ranges.as_slice();
-        for (code, id) in codes.iter().zip(ids) {
+        for (code, id) in codes.iter().zip(&mut *ids) {
             *id = ranges[(((*code).clamp(least, most) - least) >> shift) as usize];
         }
+        for heavy in &self.heavy {
+            for (code, id) in codes.iter().zip(&mut *ids) {
+                *id += u16::from(code >= heavy) + u16::from(code > heavy);
+            }
+        }
+    }
+
+    /// Whether a bucket is a heavy code's.
+    fn is_heavy(&self, bucket: usize) -> bool {
+        self.heavy.iter().any(|heavy| {
+            let mut id = [0];
+            self.ids(&[*heavy], &mut id);
+            usize::from(id[0]) == bucket
+        })
     }
 }
 
@@ -198,7 +225,7 @@ mod tests {
 
             check(&Map::new(&sample, buckets), all.clone());
             check(&Map::Splitters(Splitters::new(&sample, share)), all.clone());
-            if let Some(table) = Table::new(&sample, buckets) {
+            if let Some(table) = Table::new(&sample, buckets, Vec::new()) {
                 check(&Map::Table(table), all);
             }
         }

@@ -20,7 +20,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   python   the Python package: a wheel, and its tests beside current packages and pyarrow 11
   java     Java's client of Arrow Flight beside the program
   fuzz     a short fuzz of each target (seconds: SHEAF_FUZZ_SECONDS, 20 unless set)
-  asan     the mapping code under the address sanitizer (needs a nightly toolchain)
+  asan     the mapping code and the sort under the address sanitizer (needs a nightly)
   deny     licences, sources and duplicates of the dependencies";
 
 fn main() -> ExitCode {

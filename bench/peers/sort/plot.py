@@ -44,7 +44,9 @@ def page(width: int, height: int, title: str, parts: list[str]) -> str:
 def legend(systems: list[str], x: float, y: float) -> list[str]:
     parts = []
     for system in systems:
-        parts.append(f"<rect x='{x}' y='{y - 10}' width='12' height='12' fill='{COLOURS[system]}'/>")
+        parts.append(
+            f"<rect x='{x}' y='{y - 10}' width='12' height='12' fill='{COLOURS[system]}'/>"
+        )
         parts.append(text(x + 17, y, system))
         x += 34 + 8 * len(system)
     return parts

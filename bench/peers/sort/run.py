@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from importlib import metadata
 from pathlib import Path
 from statistics import median
 
@@ -39,7 +38,9 @@ def main() -> None:
     peers = arguments.peers.split(",")
     names = programs.output([sheaf, "--list"]).splitlines()
     print(f"load {os.getloadavg()[0]:.1f}; {versions(python)}", file=sys.stderr)
-    print(f"| case | rows | sheaf s | core-ns | {' | '.join(f'{peer} s' for peer in peers)} | best |")
+    print(
+        f"| case | rows | sheaf s | core-ns | {' | '.join(f'{peer} s' for peer in peers)} | best |"
+    )
     print("|---" * (5 + len(peers)) + "|")
     figures = {}
     for name in names:
@@ -51,20 +52,28 @@ def main() -> None:
 
 
 def program() -> str:
-    programs.output(["cargo", "build", "--quiet", "--release", "-p", "sheaf-bench", "--bin", "sort"])
+    programs.output(
+        ["cargo", "build", "--quiet", "--release", "-p", "sheaf-bench", "--bin", "sort"]
+    )
     found = programs.output(["cargo", "metadata", "--no-deps", "--format-version=1"])
     return str(Path(json.loads(found)["target_directory"], "release", "sort"))
 
 
 def versions(python: str) -> str:
-    code = "from importlib import metadata as m; import sys; print(*(f'{n} {m.version(n)}' for n in sys.argv[1:]), sep=', ')"
-    return programs.output([python, "-c", code, *(p for p in FAST + SLOW if p != "duckdb-arrow")]).strip()
+    code = (
+        "from importlib.metadata import version; import sys;"
+        "print(*(f'{name} {version(name)}' for name in sys.argv[1:]), sep=', ')"
+    )
+    packages = [peer for peer in FAST + SLOW if peer != "duckdb-arrow"]
+    return programs.output([python, "-c", code, *packages]).strip()
 
 
 def measure(name: str, sheaf: str, python: str, peers: list[str], arguments) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         file = str(Path(folder, "table.arrow"))
-        told = json.loads(programs.output([sheaf, "--write", file, "--case", name, "--rows", str(arguments.rows)]))
+        told = json.loads(
+            programs.output([sheaf, "--write", file, "--case", name, "--rows", str(arguments.rows)])
+        )
         rounds = str(arguments.rounds)
         found = {"rows": told["rows"]}
         own = [sheaf, "--file", file, "--by", ",".join(told["by"]), "--rounds", rounds]
