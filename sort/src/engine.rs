@@ -351,7 +351,8 @@ impl<'a> Sorter<'a> {
         (pairs, alone)
     }
 
-    /// Finds the bucket of every row, keeps its code if that is to be, and counts the rows of each, piece by piece.
+    /// Finds the bucket of every row, keeps its code if that is to be, and counts the rows of each
+    /// bucket, piece by piece.
     fn count(&self, map: &Map, pieces: &[Range<usize>], ids: &Target) -> Result<Vec<Vec<u32>>> {
         let counts = Mutex::new(vec![Vec::new(); pieces.len()]);
         let make = || (self.stagings(), Vec::new(), vec![0; RUN]);
