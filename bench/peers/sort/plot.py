@@ -75,14 +75,16 @@ def bars(cases: dict) -> str:
 def lines(sizes: list[dict]) -> str:
     runs = [next(iter(run.values())) for run in sizes]
     systems = [s for s in COLOURS if any(s in found for found in runs)]
-    left, right, top, bottom = 70, 870, 70, 430
+    left, right, top, bottom = 70, 820, 70, 430
     xs = [math.log10(found["rows"]) for found in runs]
     rates = [rate(found, s) for found in runs for s in systems]
-    low, high = 0.0, math.log10(max(r for r in rates if r)) + 0.1
+    low, high = (math.log10(edge(r for r in rates if r)) for edge in (min, max))
     at_x = lambda x: left + (x - min(xs)) / (max(xs) - min(xs)) * (right - left)  # noqa: E731
     at_y = lambda r: bottom - (math.log10(r) - low) / (high - low) * (bottom - top)  # noqa: E731
     parts = legend(systems, left, 52)
-    for value in (1, 3, 10, 30, 100):
+    for value in (0.1, 0.3, 1, 3, 10, 30, 100):
+        if not low <= math.log10(value) <= high:
+            continue
         y = at_y(value)
         parts.append(f"<path d='M{left} {y:.1f}H{right}' stroke='#e2e8f0'/>")
         parts.append(text(left - 8, y + 4, str(value), "text-anchor='end'"))
