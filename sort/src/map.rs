@@ -1,8 +1,8 @@
 //! From codes to buckets: ranges of codes that hold about equally many rows.
 //!
 //! A sample says how codes are spread. Where no bucket needs less than one of 65,536 equal ranges,
-//! it is looked up by range ([`Table`]). Where codes crowd more, or where many values are buckets of
-//! their own, it is searched among splitters ([`Splitters`]).
+//! it is looked up by range ([`Table`]). Where codes crowd more, or where many values are buckets
+//! of their own, it is searched among splitters ([`Splitters`]).
 
 use crate::kernels::search::Tree;
 use crate::kernels::wide::wide;

@@ -46,6 +46,7 @@ impl Orderer {
         if codes.is_empty() {
             return;
         }
+        assert!(u32::try_from(codes.len()).is_ok(), "a bucket has fewer than 2^32 rows");
         let (least, most) = wide(|| extent(codes));
         let span = most - least;
         if span == 0 {

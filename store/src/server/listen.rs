@@ -25,7 +25,9 @@ pub struct Listener {
 /// The lock that makes a path ours. The socket there is removed on drop, at the latest.
 pub struct Claim {
     path: PathBuf,
-    _lock: File,
+    lock: File,
+    /// The process that claimed it. A child that it forks is none.
+    pid: u32,
 }
 
 impl Listener {
@@ -59,7 +61,7 @@ impl Listener {
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))
             .map_err(|error| fail("cannot restrict", error))?;
         socket.set_nonblocking(true).map_err(|error| fail("cannot listen on", error))?;
-        Ok(Self { socket, claim: Claim { path: path.to_owned(), _lock: lock } })
+        Ok(Self { socket, claim: Claim { path: path.to_owned(), lock, pid: std::process::id() } })
     }
 }
 
@@ -73,8 +75,13 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // Ours as long as the lock is, which drops after this.
+        if std::process::id() != self.pid {
+            return;
+        }
         self.unlink();
+        // In so many words: a child that was forked and has not yet become another program has the
+        // file open too, and the lock with it.
+        let _ = rustix::fs::flock(&self.lock, FlockOperation::Unlock);
     }
 }
 
@@ -159,6 +166,18 @@ mod tests {
         assert!(path.exists());
         drop(listener);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_forked_childs_copy_of_the_lock_keeps_nobody_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.sock");
+        let listener = Listener::bind(&path, "--socket").unwrap();
+        let _copy = listener.claim.lock.try_clone().unwrap();
+
+        drop(listener);
+
+        assert!(Listener::bind(&path, "--socket").is_ok());
     }
 
     #[test]
