@@ -26,7 +26,8 @@ ROWS = 2_000_000
 
 def column(store: sheaf.Store, name: str) -> np.ndarray:
     """A table's only column, in the store's memory."""
-    return store.get(name).to_arrow()["x"].to_numpy()
+    values: np.ndarray = store.get(name).to_arrow()["x"].to_numpy()
+    return values
 
 
 def put(store: sheaf.Store, name: str, values: np.ndarray) -> None:

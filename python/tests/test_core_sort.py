@@ -24,6 +24,7 @@ def flights(store: sheaf.Store) -> pa.Table:
     return table
 
 
+@pytest.mark.filterwarnings("ignore:Specifying null_placement")
 @pytest.mark.parametrize(
     ("by", "keys", "placement"),
     [
