@@ -6,6 +6,9 @@ use crate::engine::Sorter;
 use crate::kernels::permute::permute;
 use crate::order::Orderer;
 
+/// Rows of a bucket of one code that are looked at in one go.
+const PART: u64 = 32 << 10;
+
 /// What a thread needs to sort a bucket.
 pub(crate) struct Bucket {
     /// The bucket's rows as they were, lane by lane; empty if not read yet.
@@ -23,6 +26,28 @@ impl Bucket {
             order: Vec::new(),
             orderer: Orderer::default(),
         }
+    }
+
+    /// Whether all rows of a bucket have equal keys. A bucket of one code may be as large as the
+    /// table: it is looked at in parts, two of which have a row in common.
+    ///
+    /// # Safety
+    /// As [`sort`](Self::sort).
+    pub(crate) unsafe fn is_uniform(&mut self, sorter: &Sorter<'_>, rows: Range<u64>) -> bool {
+        let mut start = rows.start;
+        while start + 1 < rows.end {
+            let part = start..rows.end.min(start + PART);
+            self.lanes.iter_mut().for_each(Vec::clear);
+            // SAFETY: the caller's promise.
+            unsafe { self.read_keys(sorter, &part) };
+            let lanes: Vec<&[u8]> = self.lanes.iter().map(Vec::as_slice).collect();
+            let equal = |at: usize| sorter.keys.compare(sorter.lanes, &lanes, at - 1, at).is_eq();
+            if !(1..(part.end - part.start) as usize).all(equal) {
+                return false;
+            }
+            start = part.end - 1;
+        }
+        true
     }
 
     /// Sorts the rows of a bucket.

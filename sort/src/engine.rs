@@ -393,9 +393,14 @@ impl<'a> Sorter<'a> {
         self.workers.run(Stage::Sort, starts.len() - 1, make, |at, bucket| {
             let rows = starts[at]..starts[at + 1];
             let count = (rows.end - rows.start) as usize;
-            if count > 1 && !(self.keys.exact() && is_single(at)) {
-                // SAFETY: each bucket has rows of its own.
-                unsafe { bucket.sort(self, rows) };
+            // SAFETY: each bucket has rows of its own.
+            unsafe {
+                let exact = self.keys.exact();
+                let done =
+                    count <= 1 || is_single(at) && (exact || bucket.is_uniform(self, rows.clone()));
+                if !done {
+                    bucket.sort(self, rows);
+                }
             }
             Ok(count)
         })

@@ -62,7 +62,8 @@ fn every_pattern_is_sorted_stably() {
 
 #[test]
 fn texts_of_every_kind_are_sorted() {
-    let patterns: [fn(u64) -> String; 6] = [
+    let patterns: [fn(u64) -> String; 7] = [
+        |at| if at.is_multiple_of(2) { "a word in half".into() } else { format!("{}", mixed(at)) },
         |at| format!("{:016x}", mixed(at)),
         |at| format!("https://example.org/path/{:08}", mixed(at) % 100_000),
         |at| format!("{}", mixed(at) % 30),
