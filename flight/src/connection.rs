@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::gate::{Gate, Shared};
+use crate::linger::Lingering;
 use crate::peer::Peer;
 use crate::sendfile::Sending;
 use crate::tuning;
@@ -80,7 +81,8 @@ async fn run(
 ) {
     let limits = shared.limits.clone();
     let heard = Arc::new(AtomicUsize::new(0));
-    let socket = TokioIo::new(Heard { socket, bytes: heard.clone() });
+    let socket = Heard { socket: Lingering::new(socket), bytes: heard.clone() };
+    let socket = TokioIo::new(socket);
     let gate = Gate::new(shared, peer.clone());
     let mut connection = pin!(tuning::http2(&limits).serve_connection(socket, gate));
     let opened = async {

@@ -50,6 +50,7 @@ mod gate;
 mod get;
 mod idle;
 mod limits;
+mod linger;
 mod listen;
 mod names;
 mod neighbour;
