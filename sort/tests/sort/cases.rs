@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type};
-use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow_array::types::{Float64Type, Int64Type, UInt8Type};
+use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, UInt8Array};
 use arrow_schema::{DataType, Field, Schema};
 use sheaf_sort::{NanOrder, SORTED_BY, SortKey, SortOptions, sort_batches};
 use sheaf_store::Kind;
@@ -175,4 +175,54 @@ fn what_cannot_be_sorted_is_refused_in_so_many_words() {
     let other = Arc::new(Schema::new(vec![field]));
     let sorted = sort_batches(&other, &[batch], &[SortKey::new("key")], &SortOptions::default());
     assert!(sorted.unwrap_err().to_string().contains("other columns"));
+}
+
+/// Run by hand: `cargo test --release -p sheaf-sort --test sort -- --ignored`.
+#[test]
+#[ignore = "takes 11 GB of memory"]
+fn more_rows_than_31_bits_count_are_sorted() {
+    let rows = (1_u64 << 31) + 1000;
+    let values: Vec<u8> = (0..rows).map(|at| mixed(at) as u8).collect();
+    let mut counts = [0_u64; 256];
+    values.iter().for_each(|value| counts[usize::from(*value)] += 1);
+    let column: ArrayRef = Arc::new(UInt8Array::from(values));
+    let batch = RecordBatch::try_from_iter([("k", column)]).unwrap();
+
+    let by = [SortKey::new("k")];
+    let sorted = sort_batches(&batch.schema(), &[batch], &by, &SortOptions::default()).unwrap();
+
+    let mut last = 0;
+    for batch in &sorted {
+        for value in batch.column(0).as_primitive::<UInt8Type>().values() {
+            assert!(last <= *value);
+            last = *value;
+            counts[usize::from(last)] -= 1;
+        }
+    }
+    assert_eq!(counts, [0; 256]);
+}
+
+#[test]
+#[ignore = "takes 8 GB of memory"]
+fn more_bytes_of_strings_than_32_bit_offsets_reach_are_sorted() {
+    let batch = |at: u64| {
+        let texts = (0..8_000_000).map(|row| format!("{:0100}", mixed(at * 8_000_000 + row)));
+        let column: ArrayRef = Arc::new(StringArray::from_iter_values(texts));
+        RecordBatch::try_from_iter([("k", column)]).unwrap()
+    };
+    let batches = [batch(0), batch(1), batch(2)];
+
+    let by = [SortKey::new("k")];
+    let sorted =
+        sort_batches(&batches[0].schema(), &batches, &by, &SortOptions::default()).unwrap();
+
+    let (mut rows, mut last) = (0, String::new());
+    for batch in &sorted {
+        for text in batch.column(0).as_string::<i32>().iter().flatten() {
+            assert!(last.as_str() <= text);
+            last.replace_range(.., text);
+            rows += 1;
+        }
+    }
+    assert_eq!(rows, 24_000_000);
 }
