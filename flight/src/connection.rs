@@ -5,29 +5,24 @@
 //!                                                         GOAWAY, then closed
 //! ```
 
-use std::io::{self, IoSlice};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::conversation::{Conversation, PREFACE_BYTES};
 use crate::gate::{Gate, Shared};
-use crate::linger::Lingering;
 use crate::peer::Peer;
 use crate::sendfile::Sending;
 use crate::tuning;
-
-/// What a client of HTTP/2 sends before anything else: the preface and a frame's header.
-const PREFACE_BYTES: usize = 24 + 9;
 
 /// How long a client may take to say goodbye after it was asked to.
 const GOODBYE: Duration = Duration::from_secs(10);
@@ -81,8 +76,7 @@ async fn run(
 ) {
     let limits = shared.limits.clone();
     let heard = Arc::new(AtomicUsize::new(0));
-    let socket = Heard { socket: Lingering::new(socket), bytes: heard.clone() };
-    let socket = TokioIo::new(socket);
+    let socket = TokioIo::new(Conversation::new(socket, heard.clone()));
     let gate = Gate::new(shared, peer.clone());
     let mut connection = pin!(tuning::http2(&limits).serve_connection(socket, gate));
     let opened = async {
@@ -124,56 +118,5 @@ fn ended(peer: &Peer, result: Result<(), hyper::Error>) {
     if let Err(error) = result {
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         tracing::debug!(%peer, %error, cause, "a connection broke off");
-    }
-}
-
-/// A socket that counts the first bytes that come.
-struct Heard<S> {
-    socket: S,
-    bytes: Arc<AtomicUsize>,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = into.filled().len();
-        ready!(Pin::new(&mut self.socket).poll_read(cx, into))?;
-        if self.bytes.load(Ordering::Relaxed) < PREFACE_BYTES {
-            self.bytes.fetch_add(into.filled().len() - before, Ordering::Relaxed);
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }

@@ -14,9 +14,10 @@
 //! stay in the order they came in.
 
 use std::ops::Range;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
+use arrow_buffer::ToByteSlice;
 use sheaf_store::Result;
 
 use crate::bucket::Bucket;
@@ -242,7 +243,7 @@ impl<'a> Sorter<'a> {
                 if let (Some(Kept { moved, .. }), false) = (&self.codes, reverse) {
                     self.encode(run, staging, codes);
                     // SAFETY: as above.
-                    unsafe { write(as_bytes(codes), run.row as u64, moved) };
+                    unsafe { write(codes.to_byte_slice(), run.row as u64, moved) };
                 }
             }
             Ok(pieces[at].len())
@@ -368,16 +369,16 @@ impl<'a> Sorter<'a> {
                 let kept = self.codes.as_ref().and_then(|kept| kept.found.as_ref());
                 // SAFETY: each run has rows of its own.
                 unsafe {
-                    write(ids_as_bytes(found), run.row as u64, ids);
+                    write(found.to_byte_slice(), run.row as u64, ids);
                     if let Some(kept) = kept {
-                        write(as_bytes(codes), run.row as u64, kept);
+                        write(codes.to_byte_slice(), run.row as u64, kept);
                     }
                 }
             }
-            counts.lock().unwrap_or_else(|poisoned| poisoned.into_inner())[at] = counted;
+            counts.lock().unwrap_or_else(PoisonError::into_inner)[at] = counted;
             Ok(pieces[at].len())
         })?;
-        Ok(counts.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()))
+        Ok(counts.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Sorts the rows between one start and the next, for each.
@@ -458,16 +459,6 @@ unsafe fn write_reversed(values: &[u8], row: u64, target: &Target) {
         unsafe { permute(width, values, here, place) };
         order = rest;
     }
-}
-
-fn as_bytes(codes: &[u64]) -> &[u8] {
-    // SAFETY: integers are bytes, eight each.
-    unsafe { std::slice::from_raw_parts(codes.as_ptr().cast(), size_of_val(codes)) }
-}
-
-fn ids_as_bytes(ids: &[u16]) -> &[u8] {
-    // SAFETY: integers are bytes, two each.
-    unsafe { std::slice::from_raw_parts(ids.as_ptr().cast(), size_of_val(ids)) }
 }
 
 /// The first row of a part, of so many equal ones.

@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::ByteArrayType;
-use arrow_array::{Array, GenericByteArray, OffsetSizeTrait};
+use arrow_array::{Array, GenericByteArray, OffsetSizeTrait, downcast_primitive_array};
 use arrow_buffer::ArrowNativeType;
 use arrow_schema::DataType;
 
@@ -193,64 +193,18 @@ fn values(array: &dyn Array, width: usize, rows: Range<usize>) -> &[u8] {
         DataType::FixedSizeBinary(_) => &array.as_fixed_size_binary().value_data()[range],
         DataType::Dictionary(_, _) => {
             let keys = array.as_any_dictionary().keys();
-            primitive(keys, width, range)
+            primitive(keys, range)
         }
-        _ => primitive(array, width, range),
+        _ => primitive(array, range),
     }
 }
 
 /// The bytes of a primitive array's values.
-fn primitive(array: &dyn Array, width: usize, range: Range<usize>) -> &[u8] {
-    macro_rules! bytes {
-        ($($type:ident),*) => {
-            match array.data_type() {
-                $(data_type if is::<arrow_array::types::$type>(array) => {
-                    let _ = data_type;
-                    array.as_primitive::<arrow_array::types::$type>().values().inner().as_slice()
-                })*
-                other => unreachable!("{other} has no values of {width} bytes"),
-            }
-        };
+fn primitive(array: &dyn Array, range: Range<usize>) -> &[u8] {
+    downcast_primitive_array! {
+        array => &array.values().inner()[range],
+        other => unreachable!("{other} values have no width"),
     }
-    let bytes = bytes!(
-        Int8Type,
-        Int16Type,
-        Int32Type,
-        Int64Type,
-        UInt8Type,
-        UInt16Type,
-        UInt32Type,
-        UInt64Type,
-        Float16Type,
-        Float32Type,
-        Float64Type,
-        Date32Type,
-        Date64Type,
-        Time32SecondType,
-        Time32MillisecondType,
-        Time64MicrosecondType,
-        Time64NanosecondType,
-        TimestampSecondType,
-        TimestampMillisecondType,
-        TimestampMicrosecondType,
-        TimestampNanosecondType,
-        DurationSecondType,
-        DurationMillisecondType,
-        DurationMicrosecondType,
-        DurationNanosecondType,
-        IntervalYearMonthType,
-        IntervalDayTimeType,
-        IntervalMonthDayNanoType,
-        Decimal32Type,
-        Decimal64Type,
-        Decimal128Type,
-        Decimal256Type
-    );
-    &bytes[range]
-}
-
-fn is<T: arrow_array::ArrowPrimitiveType>(array: &dyn Array) -> bool {
-    array.as_any().is::<arrow_array::PrimitiveArray<T>>()
 }
 
 /// Calls `each` for the bytes of every row, nulls included.

@@ -7,9 +7,6 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 use sheaf_ipc::ALIGNMENT;
 use sheaf_store::{Error, Kind, Result};
 
-/// The size of a huge page, which a mapping begins and ends with, in bytes.
-const HUGE: usize = 2 << 20;
-
 /// Where memory comes from that is needed besides the output: spare bytes that somebody lent, and
 /// when they are used up, mappings of its own.
 #[derive(Debug, Default)]
@@ -57,19 +54,13 @@ struct Memory {
     len: usize,
 }
 
-// SAFETY: plain memory, owned by the value.
-unsafe impl Send for Memory {}
-// SAFETY: as above; shared, it gives out places only.
-unsafe impl Sync for Memory {}
-
 impl Memory {
     /// `bytes` bytes of zeros.
     ///
     /// # Errors
     /// [`Kind::Full`] when the kernel has no room for them.
-    pub(crate) fn new(bytes: usize) -> Result<Self> {
-        let len =
-            bytes.max(1).next_multiple_of(HUGE.min(bytes.max(1).next_power_of_two().max(4096)));
+    fn new(bytes: usize) -> Result<Self> {
+        let len = bytes.max(1); // The kernel rounds it up to whole pages.
         let full = |error: rustix::io::Errno| {
             Error::new(Kind::Full, format!("the sort needs {bytes} bytes of its own: {error}"))
         };

@@ -15,12 +15,12 @@ use sheaf_store::Result;
 use crate::engine::{Sorter, is_streamed};
 use crate::kernels::bits;
 use crate::kernels::permute::copy_short;
-use crate::keys::Keys;
+use crate::keys::{Keys, is_plain};
 use crate::lanes::{Lane, Long, value_width};
 use crate::memory::Scratch;
 use crate::options::Stage;
 use crate::source::Source;
-use crate::target::Target;
+use crate::target::{Target, WHOLE};
 use crate::workers::Workers;
 
 /// Rows in a batch, as a power of two: 16 M. A multiple of what a line of the cache holds.
@@ -76,11 +76,12 @@ impl Placement {
         let (mut columns, mut contents) = (Vec::new(), Vec::new());
         for (at, field) in schema.fields().iter().enumerate() {
             let data_type = field.data_type();
-            let Some(content) = content(source, at, data_type) else { return Ok(None) };
+            let Some(mut content) = content(source, at, data_type) else { return Ok(None) };
             let Some(column) = Column::new(source, at, data_type, keys.contains(&at), &mut lanes)
             else {
                 return Ok(None);
             };
+            content.nulls = column.valid.is_some();
             columns.push(column);
             contents.push(content);
         }
@@ -91,11 +92,9 @@ impl Placement {
         }
         let rows = source.num_rows();
         let texts = columns.iter().any(|column| matches!(column.form, Form::Text(_)));
-        let shift = if texts { 63 } else { BATCH };
-        let batches: Vec<usize> = (0..rows)
-            .step_by(1 << shift.min(62))
-            .map(|start| (rows - start).min(1 << shift.min(62)))
-            .collect();
+        let shift = if texts { WHOLE } else { BATCH };
+        let batches: Vec<usize> =
+            (0..rows).step_by(1 << shift).map(|start| (rows - start).min(1 << shift)).collect();
         let layout = Layout::with_contents(schema.clone(), &batches, &contents)?;
         let by_text = keys.iter().any(|key| matches!(columns[*key].form, Form::Text(_)));
         Ok(Some(Self { lanes, columns, layout, shift, by_text }))
@@ -241,10 +240,8 @@ impl Placement {
         workers.run(Stage::Gather, rows.div_ceil(BLOCK), Vec::new, |at, values| {
             let block = block(at, rows);
             // Blocks never straddle batches, whose rows are a multiple of theirs.
-            let (batch, within) = match self.shift {
-                63 => (0, block.start),
-                shift => (block.start >> shift, block.start & ((1 << shift) - 1)),
-            };
+            let batch = block.start >> self.shift;
+            let within = block.start & ((1 << self.shift) - 1);
             let Some(range) = place(batch) else { return Ok(0) };
             // SAFETY: the bytes are written; each block has bytes of the bitmap of its own.
             unsafe {
@@ -319,7 +316,7 @@ fn has_nulls(source: &Source, column: usize) -> bool {
     source.column(column).any(|array| array.nulls().is_some_and(|nulls| nulls.null_count() > 0))
 }
 
-/// What a column holds; `None` if it can't be laid out ahead.
+/// What a column holds, but for nulls; `None` if it can't be laid out ahead.
 fn content(source: &Source, column: usize, data_type: &DataType) -> Option<Content> {
     let mut content = Content::default();
     match data_type {
@@ -333,7 +330,6 @@ fn content(source: &Source, column: usize, data_type: &DataType) -> Option<Conte
         }
         _ => {}
     }
-    content.nulls = *data_type != DataType::Null && has_nulls(source, column);
     Some(content)
 }
 
@@ -355,10 +351,9 @@ fn text_bytes(array: &ArrayRef) -> usize {
 
 /// The dictionary that all batches of a column share, if they do and it holds no others.
 pub(crate) fn dictionary(source: &Source, column: usize) -> Option<ArrayRef> {
-    let DataType::Dictionary(_, values) = source.schema.field(column).data_type() else {
-        return None;
-    };
-    if values.is_nested() || matches!(values.as_ref(), DataType::Dictionary(_, _)) {
+    let data_type = source.schema.field(column).data_type();
+    let DataType::Dictionary(_, values) = data_type else { return None };
+    if !is_plain(data_type) {
         return None;
     }
     let mut dictionaries = source.column(column).map(|array| array.as_any_dictionary().values());

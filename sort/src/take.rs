@@ -3,6 +3,8 @@
 //!
 //! Slower, and for every type there is: lists, structs, unions, views, dictionaries that differ.
 
+use std::sync::{Mutex, PoisonError};
+
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use arrow_select::interleave::interleave;
@@ -77,8 +79,7 @@ fn pick(
     workers: &Workers<'_>,
 ) -> Result<RecordBatch> {
     let columns = schema.fields().len();
-    let made: Vec<std::sync::Mutex<Option<ArrayRef>>> =
-        (0..columns).map(|_| std::sync::Mutex::new(None)).collect();
+    let made: Vec<Mutex<Option<ArrayRef>>> = (0..columns).map(|_| Mutex::new(None)).collect();
     workers.run(
         Stage::Gather,
         columns,
@@ -86,13 +87,13 @@ fn pick(
         |at, ()| {
             let arrays: Vec<&dyn Array> = source.column(at).map(AsRef::as_ref).collect();
             let array = interleave(&arrays, places).map_err(sheaf_ipc::Error::from)?;
-            *made[at].lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(array);
+            *made[at].lock().unwrap_or_else(PoisonError::into_inner) = Some(array);
             Ok(0)
         },
     )?;
     let arrays = made
         .into_iter()
-        .map(|array| array.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()))
+        .map(|array| array.into_inner().unwrap_or_else(PoisonError::into_inner))
         .collect::<Option<Vec<_>>>()
         .ok_or_else(|| Error::new(Kind::Internal, "a column was not made"))?;
     let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(places.len()));

@@ -5,6 +5,9 @@
 
 use std::ops::Range;
 
+/// Rows in a batch that is all there is, as a power of two.
+pub(crate) const WHOLE: u32 = 62;
+
 /// Places of values of one width, by row.
 pub(crate) struct Target {
     bases: Vec<*mut u8>,
@@ -23,7 +26,7 @@ unsafe impl Sync for Target {}
 impl Target {
     /// The place of all rows, in one piece.
     pub(crate) fn one(base: *mut u8, width: usize, streamed: bool) -> Self {
-        Self::many(vec![base], 63, width, streamed)
+        Self::many(vec![base], WHOLE, width, streamed)
     }
 
     /// The places of batches of `2^shift` rows each.

@@ -1,8 +1,8 @@
 //! Threads that share out jobs, report how far they are, and stop when told.
 
 use std::ops::Range;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sheaf_store::{Error, Kind, Result};
@@ -69,8 +69,7 @@ impl<'a> Workers<'a> {
                 match job(at, &mut state) {
                     Ok(rows) => self.report(stage, rows as u64, is_caller),
                     Err(error) => {
-                        *failed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) =
-                            Some(error);
+                        *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                         self.stopped.store(true, Ordering::Relaxed);
                     }
                 }
@@ -82,7 +81,7 @@ impl<'a> Workers<'a> {
             }
             work(true);
         });
-        match failed.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {
+        match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),
             None => self.check(),
         }

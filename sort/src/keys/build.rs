@@ -1,6 +1,6 @@
 //! From columns to keys: how each is read, and how many bits its numbers take.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use arrow_array::{Array, ArrayRef};
 use arrow_ord::rank::rank;
@@ -211,11 +211,11 @@ fn scan_range(
             let valid = column.valid.map(|lane| lanes[lane].stage(source, run, &mut *valid));
             range = wider(range, native.range(values, valid, nan));
         }
-        let mut found = found.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
         *found = wider(*found, range);
         Ok(0)
     })?;
-    Ok(found.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).unwrap_or((0, 0)))
+    Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner).unwrap_or((0, 0)))
 }
 
 fn wider(a: Option<(u128, u128)>, b: Option<(u128, u128)>) -> Option<(u128, u128)> {

@@ -1,4 +1,4 @@
-//! A socket that is not closed while its peer still speaks.
+//! A socket that knows how much its peer has said, and is not closed while that still speaks.
 //!
 //! Whoever closes a socket with bytes unread, a window update say, has the kernel send a reset, and
 //! that takes from the peer what it was sent last and has not read yet. So the way out is closed
@@ -7,29 +7,35 @@
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+/// What a client of HTTP/2 sends before anything else: the preface and a frame's header.
+pub(crate) const PREFACE_BYTES: usize = 24 + 9;
+
 /// How long a peer may take to close, once it can see that we have.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// A socket that lingers.
-pub(crate) struct Lingering<S> {
+/// A socket that counts the first bytes that come, up to [`PREFACE_BYTES`] at least, and lingers.
+pub(crate) struct Conversation<S> {
     socket: S,
+    heard: Arc<AtomicUsize>,
     /// Until when, once the way out is closed.
     until: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Lingering<S> {
-    pub(crate) fn new(socket: S) -> Self {
-        Self { socket, until: None }
+impl<S> Conversation<S> {
+    pub(crate) fn new(socket: S, heard: Arc<AtomicUsize>) -> Self {
+        Self { socket, heard, until: None }
     }
 }
 
-impl<S: AsyncRead + Unpin> Lingering<S> {
+impl<S: AsyncRead + Unpin> Conversation<S> {
     /// Reads what comes, until there is no more.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut bytes = [0; 4096];
@@ -43,17 +49,22 @@ impl<S: AsyncRead + Unpin> Lingering<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Conversation<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(cx, into)
+        let before = into.filled().len();
+        ready!(Pin::new(&mut self.socket).poll_read(cx, into))?;
+        if self.heard.load(Ordering::Relaxed) < PREFACE_BYTES {
+            self.heard.fetch_add(into.filled().len() - before, Ordering::Relaxed);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Conversation<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -105,7 +116,7 @@ mod tests {
         let mut peer =
             tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (socket, _) = listener.accept().await.unwrap();
-        let mut socket = Lingering::new(socket);
+        let mut socket = Conversation::new(socket, Arc::default());
         let sent = vec![7; 1 << 20];
         let sending = tokio::spawn(async move {
             socket.write_all(&sent).await.unwrap();
