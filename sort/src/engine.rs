@@ -15,7 +15,6 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use arrow_buffer::ToByteSlice;
 use sheaf_store::Result;
@@ -355,9 +354,8 @@ impl<'a> Sorter<'a> {
     /// Finds the bucket of every row, keeps its code if that is to be, and counts the rows of each
     /// bucket, piece by piece.
     fn count(&self, map: &Map, pieces: &[Range<usize>], ids: &Target) -> Result<Vec<Vec<u32>>> {
-        let counts = Mutex::new(vec![Vec::new(); pieces.len()]);
         let make = || (self.stagings(), Vec::new(), vec![0; RUN]);
-        self.workers.run(Stage::Count, pieces.len(), make, |at, (staging, codes, found)| {
+        self.workers.collect(Stage::Count, pieces.len(), make, |at, (staging, codes, found)| {
             let mut counted = vec![0_u32; map.buckets()];
             for run in self.source.runs(pieces[at].clone(), RUN) {
                 self.encode(run, staging, codes);
@@ -375,10 +373,8 @@ impl<'a> Sorter<'a> {
                     }
                 }
             }
-            counts.lock().unwrap_or_else(PoisonError::into_inner)[at] = counted;
-            Ok(pieces[at].len())
-        })?;
-        Ok(counts.into_inner().unwrap_or_else(PoisonError::into_inner))
+            Ok((counted, pieces[at].len()))
+        })
     }
 
     /// Sorts the rows between one start and the next, for each.

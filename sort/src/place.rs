@@ -425,21 +425,18 @@ unsafe fn gather(
 ) -> Result<()> {
     let long = long_of(lane);
     let blocks = rows.div_ceil(BLOCK);
-    let lens: Vec<_> = (0..blocks).map(|_| std::sync::atomic::AtomicUsize::new(0)).collect();
-    let relaxed = std::sync::atomic::Ordering::Relaxed;
-    workers.run(Stage::Gather, blocks, Vec::new, |at, bytes| {
+    let lens = workers.collect(Stage::Gather, blocks, Vec::new, |at, bytes| {
         // SAFETY: the caller's promise.
         unsafe { read_spans(spans, block(at, rows), bytes) };
-        let len = (0..block(at, rows).len()).map(|row| crate::keys::span(bytes, row).len(long));
-        lens[at].store(len.sum(), relaxed);
-        Ok(0)
+        let lens = (0..block(at, rows).len()).map(|row| crate::keys::span(bytes, row).len(long));
+        Ok((lens.sum::<usize>(), 0))
     })?;
     let mut start = 0;
     let starts: Vec<usize> = lens
         .iter()
         .map(|len| {
-            start += len.load(relaxed);
-            start - len.load(relaxed)
+            start += len;
+            start - len
         })
         .collect();
     // SAFETY: there is one more offset than rows.

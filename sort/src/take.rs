@@ -3,12 +3,10 @@
 //!
 //! Slower, and for every type there is: lists, structs, unions, views, dictionaries that differ.
 
-use std::sync::{Mutex, PoisonError};
-
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use arrow_select::interleave::interleave;
-use sheaf_store::{Error, Kind, Result};
+use sheaf_store::Result;
 
 use crate::engine::{Sorter, is_streamed};
 use crate::keys::Keys;
@@ -79,23 +77,11 @@ fn pick(
     workers: &Workers<'_>,
 ) -> Result<RecordBatch> {
     let columns = schema.fields().len();
-    let made: Vec<Mutex<Option<ArrayRef>>> = (0..columns).map(|_| Mutex::new(None)).collect();
-    workers.run(
-        Stage::Gather,
-        columns,
-        || (),
-        |at, ()| {
-            let arrays: Vec<&dyn Array> = source.column(at).map(AsRef::as_ref).collect();
-            let array = interleave(&arrays, places).map_err(sheaf_ipc::Error::from)?;
-            *made[at].lock().unwrap_or_else(PoisonError::into_inner) = Some(array);
-            Ok(0)
-        },
-    )?;
-    let arrays = made
-        .into_iter()
-        .map(|array| array.into_inner().unwrap_or_else(PoisonError::into_inner))
-        .collect::<Option<Vec<_>>>()
-        .ok_or_else(|| Error::new(Kind::Internal, "a column was not made"))?;
+    let make = || ();
+    let arrays: Vec<ArrayRef> = workers.collect(Stage::Gather, columns, make, |at, ()| {
+        let arrays: Vec<&dyn Array> = source.column(at).map(AsRef::as_ref).collect();
+        Ok((interleave(&arrays, places).map_err(sheaf_ipc::Error::from)?, 0))
+    })?;
     let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(places.len()));
     let batch = RecordBatch::try_new_with_options(schema.clone(), arrays, &options);
     Ok(batch.map_err(sheaf_ipc::Error::from)?)

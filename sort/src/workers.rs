@@ -87,6 +87,28 @@ impl<'a> Workers<'a> {
         }
     }
 
+    /// As [`run`](Self::run), for jobs that find something besides: what each found, in order.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn collect<S, T: Send>(
+        &self,
+        stage: Stage,
+        jobs: usize,
+        make: impl Fn() -> S + Sync,
+        job: impl Fn(usize, &mut S) -> Result<(T, usize)> + Sync,
+    ) -> Result<Vec<T>> {
+        let found: Vec<Mutex<Option<T>>> = (0..jobs).map(|_| Mutex::new(None)).collect();
+        self.run(stage, jobs, make, |at, state| {
+            let (value, rows) = job(at, state)?;
+            *found[at].lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+            Ok(rows)
+        })?;
+        // Every job has been done: none is missing.
+        let values = found.into_iter().map(Mutex::into_inner);
+        Ok(values.filter_map(|value| value.unwrap_or_else(PoisonError::into_inner)).collect())
+    }
+
     /// # Errors
     /// [`Kind::Interrupted`] when the sort was cancelled.
     pub(crate) fn check(&self) -> Result<()> {

@@ -1,7 +1,5 @@
 //! From columns to keys: how each is read, and how many bits its numbers take.
 
-use std::sync::{Mutex, PoisonError};
-
 use arrow_array::{Array, ArrayRef};
 use arrow_ord::rank::rank;
 use arrow_schema::{DataType, IntervalUnit, SortOptions as ArrowOptions};
@@ -202,20 +200,17 @@ fn scan_range(
     workers: &Workers<'_>,
 ) -> Result<(u128, u128)> {
     let pieces = pieces(source.num_rows(), workers.threads(), 1 << 16);
-    let found: Mutex<Option<(u128, u128)>> = Mutex::new(None);
     let make = || (Staging::default(), Staging::default());
-    workers.run(Stage::Count, pieces.len(), make, |at, (values, valid)| {
+    let found = workers.collect(Stage::Count, pieces.len(), make, |at, (values, valid)| {
         let mut range: Option<(u128, u128)> = None;
         for run in source.runs(pieces[at].clone(), RUN) {
             let values = lanes[column.values].stage(source, run, values);
             let valid = column.valid.map(|lane| lanes[lane].stage(source, run, &mut *valid));
             range = wider(range, native.range(values, valid, nan));
         }
-        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-        *found = wider(*found, range);
-        Ok(0)
+        Ok((range, 0))
     })?;
-    Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner).unwrap_or((0, 0)))
+    Ok(found.into_iter().fold(None, wider).unwrap_or((0, 0)))
 }
 
 fn wider(a: Option<(u128, u128)>, b: Option<(u128, u128)>) -> Option<(u128, u128)> {
