@@ -1,5 +1,6 @@
 //! Batches into a file, one by one, each as a list of copies still to be made.
 
+use std::io::Write;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use arrow_schema::SchemaRef;
 
 use crate::copy::{self, Copy, Source, Way};
 use crate::dictionary::Dictionaries;
-use crate::frame::{END, HEADER, MAGIC, frame, padded};
+use crate::frame::{ALIGNMENT, END, HEADER, MAGIC, frame, padded};
 use crate::message::Shape;
 use crate::walk::{Body, walk};
 use crate::{Error, Metadata, Result, limits, message};
@@ -260,6 +261,19 @@ impl Part {
     pub fn write(&self, target: &mut [MaybeUninit<u8>]) {
         assert_eq!(target.len(), self.len, "the target is as long as the part");
         copy::write(&self.copies, 0, target, Way::of(self.len));
+    }
+
+    /// Writes its bytes, those that are copied as they are straight from where they lie.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_to(&self, out: &mut impl Write) -> std::io::Result<()> {
+        for copy in &self.copies {
+            let (bytes, padding) = copy.to_slice();
+            out.write_all(&bytes)?;
+            out.write_all(&[0; ALIGNMENT][..padding])?;
+        }
+        Ok(())
     }
 
     pub(crate) fn into_copies(self) -> Vec<Copy> {

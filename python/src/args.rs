@@ -9,7 +9,7 @@ use sheaf_flight::FarTls;
 use sheaf_store::{Name, PutOptions};
 
 use crate::buffer::Borrowed as Bytes;
-use crate::errors::raise_invalid;
+use crate::errors::{raise, raise_invalid};
 
 /// The name of an object, or the beginning of names: text, or the bytes themselves.
 pub(crate) struct NameArg(Vec<u8>);
@@ -127,4 +127,38 @@ fn metadata_bytes(given: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
 
 fn py_dict<'py>(given: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     given.py().get_type::<pyo3::types::PyDict>().call1((given,))
+}
+
+/// The name as Python shows it.
+///
+/// # Errors
+/// `Invalid` if it is none.
+pub(crate) fn printed(py: Python<'_>, name: &NameArg) -> PyResult<String> {
+    let name = Name::new(name).map_err(|error| raise(py, &error))?;
+    name_repr(py, &name)
+}
+
+/// Their bytes.
+pub(crate) fn slices(names: &[NameArg]) -> Vec<&[u8]> {
+    names.iter().map(AsRef::as_ref).collect()
+}
+
+/// Names from any iterable but a string, which is one name and surely a slip.
+pub(crate) fn names_of(names: &Bound<'_, PyAny>) -> PyResult<Vec<NameArg>> {
+    if names.is_instance_of::<PyString>() {
+        return Err(PyTypeError::new_err("get_many takes a list of names; get takes one name"));
+    }
+    names.try_iter()?.map(|name| name?.extract()).collect()
+}
+
+/// A URL that means the same in every folder.
+pub(crate) fn absolute(url: String) -> String {
+    let path = url.strip_prefix("unix://").or_else(|| url.strip_prefix("unix:")).unwrap_or(&url);
+    if path.is_empty() || path.contains("://") {
+        return url;
+    }
+    match std::path::absolute(path) {
+        Ok(path) => format!("unix:{}", path.display()),
+        Err(_) => url,
+    }
 }

@@ -9,11 +9,11 @@ use pyo3::types::PyBytes;
 use sheaf_flight::AnyDoor;
 use sheaf_store::{Error, Kind, Object, PutOptions};
 
-use crate::args::{NameArg, limit};
+use crate::args::{NameArg, limit, names_of, slices};
 use crate::buffer::{self, Borrowed as Bytes, Shown};
 use crate::draft::DraftCore;
 use crate::errors::raise;
-use crate::store::{Store, names_of, slices};
+use crate::store::Store;
 
 /// A store, as a `PlasmaClient` uses it.
 #[pyclass(name = "PlasmaCore", module = "sheaf._sheaf", frozen)]

@@ -2,11 +2,12 @@
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
-use sheaf_sort::{NanOrder, Progress, SortKey, SortOptions};
+use sheaf_sort::{NanOrder, Progress, SortKey, SortOptions, Spill};
 use sheaf_store::{Client, Error, PutOptions, Table};
 
 use crate::interrupt;
@@ -44,6 +45,20 @@ impl Sort {
                 store.get(into)?.table()
             }
         }
+    }
+
+    /// Sorts the table of this name into a file.
+    pub(crate) fn run_to_file(
+        &self,
+        store: &Client,
+        name: &[u8],
+        path: &Path,
+        spill: &Spill,
+    ) -> Result<u64, Error> {
+        let table = store.get(name)?.table()?;
+        let tell = |progress| self.tell(progress);
+        let options = SortOptions { threads: self.threads, nan: self.nan, progress: Some(&tell) };
+        sheaf_sort::sort_to_file(&table, &self.by, path, spill, &options)
     }
 
     fn tell(&self, progress: Progress) -> ControlFlow<()> {

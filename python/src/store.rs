@@ -1,18 +1,19 @@
 //! The store: what a program calls.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sheaf_flight::{AnyDoor, FarOptions, FarTls};
+use sheaf_sort::Spill;
 use sheaf_store::{
     Client, ConnectOptions, Error, Kind, Name, Object, ObjectKind, PutOptions, State,
 };
 
-use crate::args::{NameArg, limit, name_repr, options};
+use crate::args::{NameArg, absolute, limit, names_of, options, printed, slices};
 use crate::buffer::{self, Borrowed as Bytes, Shown};
 use crate::building::Builder;
 use crate::draft::DraftCore;
@@ -305,6 +306,48 @@ impl Store {
         Ok(Table::new(table?, self.url.clone()))
     }
 
+    /// Sorts a table into an Arrow IPC file, and says how many rows it has.
+    ///
+    /// For what does not fit into the store beside its input: what is more than `memory` bytes goes
+    /// through files without names in the folder `spill_dir` (default: that of the result), as
+    /// large as the input. A file of that name is replaced when the new one is whole. The rest is
+    /// as with `sort`; the stages that `progress` hears of are `spill` and `merge`.
+    ///
+    /// >>> import tempfile, pyarrow as pa
+    /// >>> info = store.put("flights", pa.table({"to": ["SIN", None, "AMS"], "n": [1, 2, 3]}))
+    /// >>> with tempfile.TemporaryDirectory() as folder:
+    /// ...     rows = store.sort_to_file("flights", "to", f"{folder}/by_to.arrow")
+    /// ...     pa.ipc.open_file(f"{folder}/by_to.arrow").read_all()["n"].to_pylist()
+    /// [3, 1, 2]
+    #[pyo3(signature = (
+        name, by, path, *, memory=1 << 30, spill_dir=None, threads=0, nan="greatest", progress=None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of a Python call")]
+    fn sort_to_file(
+        &self,
+        py: Python<'_>,
+        name: NameArg,
+        by: &Bound<'_, PyAny>,
+        path: PathBuf,
+        memory: usize,
+        spill_dir: Option<PathBuf>,
+        threads: usize,
+        nan: &str,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<u64> {
+        let directory = spill_dir.unwrap_or_else(|| match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+            _ => ".".into(),
+        });
+        let spill = Spill { directory, memory };
+        let sort = Sort { by: sorting::keys(by)?, threads, nan: sorting::nan(nan)?, progress };
+        let rows = self.ask(py, |door| {
+            sort.run_to_file(near(door, "sort_to_file")?, name.as_ref(), &path, &spill)
+        });
+        sort.raise()?;
+        rows
+    }
+
     /// Opaque bytes of this size, to be written in place and sealed.
     ///
     /// >>> with store.create("raw", 5) as draft:
@@ -545,34 +588,4 @@ fn near<'a>(door: &'a AnyDoor, what: &str) -> Result<&'a Client, Error> {
              batch by batch with writer"
         ))
     })
-}
-
-/// A URL that means the same in every folder.
-fn absolute(url: String) -> String {
-    let path = url.strip_prefix("unix://").or_else(|| url.strip_prefix("unix:")).unwrap_or(&url);
-    if path.is_empty() || path.contains("://") {
-        return url;
-    }
-    match std::path::absolute(path) {
-        Ok(path) => format!("unix:{}", path.display()),
-        Err(_) => url,
-    }
-}
-
-fn printed(py: Python<'_>, name: &NameArg) -> PyResult<String> {
-    let name = sheaf_store::Name::new(name).map_err(|error| raise(py, &error))?;
-    name_repr(py, &name)
-}
-
-/// Their bytes.
-pub(crate) fn slices(names: &[NameArg]) -> Vec<&[u8]> {
-    names.iter().map(AsRef::as_ref).collect()
-}
-
-/// Names from any iterable but a string, which is one name and surely a slip.
-pub(crate) fn names_of(names: &Bound<'_, PyAny>) -> PyResult<Vec<NameArg>> {
-    if names.is_instance_of::<pyo3::types::PyString>() {
-        return Err(PyTypeError::new_err("get_many takes a list of names; get takes one name"));
-    }
-    names.try_iter()?.map(|name| name?.extract()).collect()
 }

@@ -1,6 +1,7 @@
 """`store.sort`: every way to say what by, what it returns, and how it ends early."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -98,3 +99,39 @@ def test_mistakes_are_told(store: sheaf.Store, flights: pa.Table) -> None:
         store.sort("flights", "delay", nan="first")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="a key is a column's name"):
         store.sort("flights", [3])  # type: ignore[list-item]
+
+
+def test_a_file_is_made_through_disk(store: sheaf.Store, flights: pa.Table, tmp_path: Path) -> None:
+    stages = set()
+    path, spill = tmp_path / "by_delay.arrow", tmp_path / "spill"
+    spill.mkdir()
+
+    rows = store.sort_to_file(
+        "flights",
+        "delay",
+        path,
+        memory=1 << 20,
+        spill_dir=spill,
+        progress=lambda stage, rows, total: stages.add(stage),
+    )
+
+    assert rows == 100_000
+    found = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    assert found.replace_schema_metadata() == flights.sort_by("delay")
+    assert json.loads(found.schema.metadata[b"sheaf.sorted_by"])[0]["column"] == "delay"
+    assert stages <= {"spill", "merge"}
+    assert list(spill.iterdir()) == []
+
+
+def test_a_file_that_does_not_come_about_leaves_the_old_one(
+    store: sheaf.Store, flights: pa.Table, tmp_path: Path
+) -> None:
+    path = tmp_path / "old.arrow"
+    path.write_bytes(b"old")
+    with pytest.raises(sheaf.Invalid, match="no column dely"):
+        store.sort_to_file("flights", "dely", path)
+    with pytest.raises(sheaf.Error, match="No such file or directory"):
+        store.sort_to_file("flights", "delay", path, memory=1 << 20, spill_dir="/no/folder")
+
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]

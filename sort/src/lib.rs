@@ -20,11 +20,14 @@
 //! # Ok::<(), sheaf_store::Error>(())
 //! ```
 //!
+//! What is larger than memory is sorted through disk: [`ExternalSort`].
+//!
 //! What this crate does not do: it keeps no state, talks to no store but through
-//! [`sheaf_store::Client`], and merges no runs.
+//! [`sheaf_store::Client`], and merges no runs row by row.
 
 mod bucket;
 mod engine;
+mod external;
 mod kernels;
 mod keys;
 mod lanes;
@@ -43,14 +46,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
-use arrow_buffer::{Buffer, MutableBuffer};
 use arrow_schema::SchemaRef;
 use sheaf_store::{Client, Info, Kind, PutOptions, Result, Table, TableBuilder};
 
+pub use self::external::{ExternalSort, Spill, sort_to_file};
 pub use self::options::{NanOrder, Progress, SortKey, SortOptions, Stage};
 use self::place::Placement;
-pub use self::sorted::SORTED_BY;
 use self::sorted::Sorting;
+pub use self::sorted::{SORTED_BY, sorted_schema};
 
 /// Sorts a table into a new object of this name.
 ///
@@ -133,24 +136,5 @@ pub fn sort_batches(
     by: &[SortKey],
     options: &SortOptions<'_>,
 ) -> Result<Vec<RecordBatch>> {
-    let sorting = Sorting::new(schema, batches.to_vec(), by, *options)?;
-    let mut sorted = Vec::new();
-    match &sorting.placement {
-        Some(placement) => {
-            let layout = placement.layout();
-            let mut file = MutableBuffer::from_len_zeroed(layout.len());
-            sorting.fill(placement, &mut file, &mut [])?;
-            layout.finish(&mut file)?;
-            // SAFETY: the file was made of checked arrays just now, and nobody changes it.
-            let file = unsafe { sheaf_ipc::File::open_trusted(Buffer::from(file)) }?;
-            for batch in file.batches() {
-                sorted.push(batch?);
-            }
-        }
-        None => sorting.take(|batch| {
-            sorted.push(batch.clone());
-            Ok(())
-        })?,
-    }
-    Ok(sorted)
+    Ok(Sorting::new(schema, batches.to_vec(), by, *options)?.in_memory()?.batches)
 }

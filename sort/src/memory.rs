@@ -2,7 +2,9 @@
 //! where the kernel has them, given back on drop.
 
 use std::ptr::NonNull;
+use std::sync::Arc;
 
+use arrow_buffer::Buffer;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 use sheaf_ipc::ALIGNMENT;
 use sheaf_store::{Error, Kind, Result};
@@ -49,17 +51,22 @@ impl<'a> Scratch<'a> {
 
 /// A mapping of zeros.
 #[derive(Debug)]
-struct Memory {
+pub(crate) struct Memory {
     base: NonNull<u8>,
     len: usize,
 }
+
+// SAFETY: a mapping is nobody's but its owner's, and any thread may give it back.
+unsafe impl Send for Memory {}
+// SAFETY: a shared reference gives no way to its bytes but a raw pointer.
+unsafe impl Sync for Memory {}
 
 impl Memory {
     /// `bytes` bytes of zeros.
     ///
     /// # Errors
     /// [`Kind::Full`] when the kernel has no room for them.
-    fn new(bytes: usize) -> Result<Self> {
+    pub(crate) fn new(bytes: usize) -> Result<Self> {
         let len = bytes.max(1); // The kernel rounds it up to whole pages.
         let full = |error: rustix::io::Errno| {
             Error::new(Kind::Full, format!("the sort needs {bytes} bytes of its own: {error}"))
@@ -84,6 +91,19 @@ impl Memory {
     /// The first byte: a multiple of the page size.
     fn as_ptr(&self) -> *mut u8 {
         self.base.as_ptr()
+    }
+
+    /// All bytes.
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: the mapping is `len` initialised bytes, and borrowed mutably through its owner.
+        unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr(), self.len) }
+    }
+
+    /// The bytes, as they are from now on.
+    pub(crate) fn into_buffer(self) -> Buffer {
+        let (base, len) = (self.base, self.len);
+        // SAFETY: the mapping lasts as long as its owner, and nobody writes to it any more.
+        unsafe { Buffer::from_custom_allocation(base, len, Arc::new(self)) }
     }
 }
 

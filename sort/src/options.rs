@@ -113,6 +113,10 @@ pub enum Stage {
     Sort,
     /// Gathers strings and whatever else has no fixed width.
     Gather,
+    /// Sorts as much as memory holds, and writes it to disk; again and again.
+    Spill,
+    /// Brings together what was written to disk.
+    Merge,
 }
 
 impl Stage {
@@ -124,6 +128,8 @@ impl Stage {
             Self::Scatter => "scatter",
             Self::Sort => "sort",
             Self::Gather => "gather",
+            Self::Spill => "spill",
+            Self::Merge => "merge",
         }
     }
 }

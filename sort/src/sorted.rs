@@ -5,12 +5,14 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Float64Type};
 use arrow_array::{ArrayRef, ArrowPrimitiveType, RecordBatch};
-use arrow_row::{RowConverter, SortField};
+use arrow_buffer::Buffer;
+use arrow_row::{RowConverter, Rows, SortField};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, SortOptions as ArrowOptions};
 use sheaf_store::{Error, Kind, Result};
 
 use crate::keys::{self, KeyColumn, Keys};
 use crate::lanes::Lane;
+use crate::memory::Memory;
 use crate::options::{NanOrder, SortKey, SortOptions};
 use crate::place::{self, Column, Placement};
 use crate::source::Source;
@@ -38,6 +40,14 @@ pub(crate) struct Sorting<'a> {
     pub(crate) placement: Option<Placement>,
 }
 
+/// A sorted table in this process's own memory.
+#[derive(Debug)]
+pub(crate) struct Sorted {
+    pub(crate) batches: Vec<RecordBatch>,
+    /// The Arrow IPC file that they lie in, if they do.
+    pub(crate) file: Option<Buffer>,
+}
+
 impl<'a> Sorting<'a> {
     /// # Errors
     /// [`Kind::Invalid`] if a key is no column or has no order, or there are none, or too many.
@@ -57,7 +67,7 @@ impl<'a> Sorting<'a> {
             source = encoded(source, &keys, options.nan)?;
             vec![(SortKey::new("keys"), schema.fields().len())]
         };
-        let schema = declared(schema, by);
+        let schema = sorted_schema(schema, by)?;
         let columns: Vec<usize> = keys.iter().map(|(_, column)| *column).collect();
         let placement = Placement::new(&source, &schema, &columns)?;
         Ok(Self { source, schema, workers, options, keys, placement })
@@ -104,6 +114,30 @@ impl<'a> Sorting<'a> {
         take::take(&self.source, &self.schema, lanes, &keys, &self.workers, each)
     }
 
+    /// Sorts into this process's own memory.
+    ///
+    /// # Errors
+    /// As [`fill`](Self::fill) and [`take`](Self::take).
+    pub(crate) fn in_memory(&self) -> Result<Sorted> {
+        let mut batches = Vec::new();
+        let Some(placement) = &self.placement else {
+            self.take(|batch| {
+                batches.push(batch.clone());
+                Ok(())
+            })?;
+            return Ok(Sorted { batches, file: None });
+        };
+        let mut memory = Memory::new(placement.layout().len())?;
+        self.fill(placement, memory.as_mut_slice(), &mut [])?;
+        placement.layout().finish(memory.as_mut_slice())?;
+        // SAFETY: the file was made of checked arrays just now, and nobody changes it.
+        let file = unsafe { sheaf_ipc::File::open_trusted(memory.into_buffer()) }?;
+        for batch in file.batches() {
+            batches.push(batch?);
+        }
+        Ok(Sorted { batches, file: Some(file.buffer().clone()) })
+    }
+
     fn keys(&self, lanes: &[Lane], place: impl Fn(usize) -> Column) -> Result<Keys> {
         let columns: Vec<KeyColumn<'_>> = self
             .keys
@@ -118,7 +152,10 @@ impl<'a> Sorting<'a> {
 }
 
 /// The columns of the keys. One that repeats decides nothing.
-fn find(schema: &SchemaRef, by: &[SortKey]) -> Result<Vec<(SortKey, usize)>> {
+///
+/// # Errors
+/// As [`Sorting::new`].
+pub(crate) fn find(schema: &SchemaRef, by: &[SortKey]) -> Result<Vec<(SortKey, usize)>> {
     let invalid = |message: String| Err(Error::new(Kind::Invalid, message));
     if by.is_empty() {
         return invalid("nothing to sort by: name at least one column".into());
@@ -161,20 +198,45 @@ fn is_plain(source: &Source, column: usize) -> bool {
     }
 }
 
+/// Keys as bytes of the same order, which is Arrow's row format.
+#[derive(Debug)]
+pub(crate) struct KeyRows {
+    converter: RowConverter,
+    columns: Vec<usize>,
+    nan: NanOrder,
+}
+
+impl KeyRows {
+    /// # Errors
+    /// [`Kind::Invalid`] if a key has no such form.
+    pub(crate) fn new(schema: &Schema, keys: &[(SortKey, usize)], nan: NanOrder) -> Result<Self> {
+        let fields = keys.iter().map(|(key, column)| sort_field(key, schema.field(*column)));
+        let converter = RowConverter::new(fields.collect()).map_err(sheaf_ipc::Error::from)?;
+        let columns = keys.iter().map(|(_, column)| *column).collect();
+        Ok(Self { converter, columns, nan })
+    }
+
+    /// The keys of a batch's rows.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] as Arrow says.
+    pub(crate) fn of(&self, batch: &RecordBatch) -> Result<Rows> {
+        let column = |at: &usize| one_nan(batch.column(*at), self.nan);
+        let columns: Vec<ArrayRef> = self.columns.iter().map(column).collect();
+        Ok(self.converter.convert_columns(&columns).map_err(sheaf_ipc::Error::from)?)
+    }
+}
+
 /// The source with one more column: the keys as bytes of the same order.
 fn encoded(source: Source, keys: &[(SortKey, usize)], nan: NanOrder) -> Result<Source> {
-    let fields = keys.iter().map(|(key, column)| sort_field(key, source.schema.field(*column)));
-    let converter = RowConverter::new(fields.collect()).map_err(sheaf_ipc::Error::from)?;
+    let rows = KeyRows::new(&source.schema, keys, nan)?;
     let mut fields = source.schema.fields().to_vec();
     fields.push(Arc::new(Field::new("keys", DataType::Binary, false)));
     let schema = Arc::new(Schema::new(fields));
     let mut batches = Vec::new();
     for run in source.runs(0..source.num_rows(), ENCODED) {
-        let batch = source.batches[run.batch].slice(run.start, run.len);
-        let columns: Vec<ArrayRef> =
-            keys.iter().map(|(_, column)| one_nan(batch.column(*column), nan)).collect();
-        let rows = converter.convert_columns(&columns).map_err(sheaf_ipc::Error::from)?;
-        let bytes = rows.try_into_binary().map_err(sheaf_ipc::Error::from)?;
+        let batch = source.slice(run);
+        let bytes = rows.of(&batch)?.try_into_binary().map_err(sheaf_ipc::Error::from)?;
         let mut columns = batch.columns().to_vec();
         columns.push(Arc::new(bytes));
         let batch = RecordBatch::try_new(schema.clone(), columns);
@@ -205,8 +267,12 @@ fn one_nan(column: &ArrayRef, nan: NanOrder) -> ArrayRef {
     }
 }
 
-/// The schema, telling the order.
-fn declared(schema: &SchemaRef, by: &[SortKey]) -> SchemaRef {
+/// The schema that a table has once it is sorted: the same, telling the order under [`SORTED_BY`].
+///
+/// # Errors
+/// [`Kind::Invalid`] as [`sort`](crate::sort()) has it.
+pub fn sorted_schema(schema: &SchemaRef, by: &[SortKey]) -> Result<SchemaRef> {
+    find(schema, by)?;
     let order: Vec<_> = by
         .iter()
         .map(|SortKey { column, descending, nulls_first }| {
@@ -217,5 +283,5 @@ fn declared(schema: &SchemaRef, by: &[SortKey]) -> SchemaRef {
         .collect();
     let mut metadata = schema.metadata().clone();
     metadata.insert(SORTED_BY.into(), serde_json::Value::from(order).to_string());
-    Arc::new(schema.as_ref().clone().with_metadata(metadata))
+    Ok(Arc::new(schema.as_ref().clone().with_metadata(metadata)))
 }

@@ -57,10 +57,26 @@ impl Source {
         self.batches.iter().map(move |batch| batch.column(index))
     }
 
+    /// Puts other arrays in a column's place, of the same type and length.
+    pub(crate) fn replace_column(&mut self, index: usize, other: impl Fn(&ArrayRef) -> ArrayRef) {
+        for batch in &mut self.batches {
+            let mut columns = batch.columns().to_vec();
+            columns[index] = other(&columns[index]);
+            let replaced = RecordBatch::try_new(batch.schema(), columns);
+            debug_assert!(replaced.is_ok(), "another type or length");
+            *batch = replaced.unwrap_or_else(|_| batch.clone());
+        }
+    }
+
     /// The batch that a row lies in, and where in it.
     pub(crate) fn locate(&self, row: usize) -> (usize, usize) {
         let batch = self.starts.partition_point(|start| *start <= row) - 1;
         (batch, row - self.starts[batch])
+    }
+
+    /// The rows of a run.
+    pub(crate) fn slice(&self, run: Run) -> RecordBatch {
+        self.batches[run.batch].slice(run.start, run.len)
     }
 
     /// A range of rows, in runs of at most `most` rows, each of one batch.
@@ -74,7 +90,7 @@ impl Source {
             if row >= self.starts[batch + 1] {
                 batch += 1;
             }
-            let end = rows.end.min(self.starts[batch + 1]).min(row + most);
+            let end = rows.end.min(self.starts[batch + 1]).min(row.saturating_add(most));
             let run = Run { batch, start: row - self.starts[batch], len: end - row, row };
             row = end;
             Some(run)

@@ -10,7 +10,7 @@ use sheaf_store::{Error, Kind, Result};
 use crate::options::{Progress, SortOptions, Stage};
 
 /// The time between two reports.
-const REPORT: Duration = Duration::from_millis(50);
+pub(crate) const REPORT: Duration = Duration::from_millis(50);
 
 /// Who works on a sort.
 pub(crate) struct Workers<'a> {

@@ -1,5 +1,6 @@
 //! The sort as its users meet it: what comes of it, and what is left when it does not come about.
 
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
@@ -196,4 +197,108 @@ fn what_cannot_be_sorted_is_an_error_of_one_line() {
     store.put_bytes("b", b"bytes", &PutOptions::default()).unwrap();
     let bytes = refused(&daemon.url(), &["sort", "b", "--by", "k", "--into", "s"]);
     assert!(bytes.contains("is bytes, not a table"), "{bytes}");
+}
+
+/// Number of rows in an Arrow file, whose column k is in order.
+fn rows_in_order(path: &Path) -> usize {
+    let file = sheaf_ipc::File::open(std::fs::read(path).unwrap().into()).unwrap();
+    assert!(file.schema().metadata().contains_key(SORTED_BY));
+    let mut last = i64::MIN;
+    let mut rows = 0;
+    for batch in file.batches() {
+        let batch = batch.unwrap();
+        let keys = batch.column(0).as_primitive::<Int64Type>().values();
+        assert!(keys.is_sorted() && keys.first().is_none_or(|first| last <= *first));
+        last = *keys.last().unwrap();
+        rows += keys.len();
+    }
+    rows
+}
+
+#[test]
+fn what_has_no_room_is_sorted_into_a_file_through_disk() {
+    let daemon = Daemon::start("24MiB");
+    let store = daemon.connect();
+    put(&store, "t", 1_000_000);
+    let folder = tempfile::tempdir().unwrap();
+    let (spill, sorted) = (folder.path().join("spill"), folder.path().join("sorted.arrow"));
+    std::fs::create_dir(&spill).unwrap();
+
+    let full = run(&daemon.url(), &["sort", "t", "--by", "k", "--into", "s"]);
+    let path = sorted.to_str().unwrap();
+    let args = ["sort", "t", "--by", "k", "-o", path, "--memory", "4MiB", "--spill-dir"];
+    let args = [&args[..], &[spill.to_str().unwrap()]].concat();
+    let output = run(&daemon.url(), &args);
+
+    assert!(stderr(&full).contains("-o FILE sorts into a file, through disk"), "{}", stderr(&full));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("sorted 1000000 rows into "), "{}", stderr(&output));
+    assert_eq!(rows_in_order(&sorted), 1_000_000);
+    assert_eq!(spill.read_dir().unwrap().count(), 0);
+}
+
+#[test]
+fn files_are_sorted_into_files_without_a_store_and_into_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = folder.path().join("in.csv");
+    std::fs::write(&csv, "k,word\n3,c\n1,a\n2,b\n").unwrap();
+    let sorted = folder.path().join("out.jsonl");
+
+    let (from, to) = (csv.to_str().unwrap(), sorted.to_str().unwrap());
+    let output = run("/no/store.sock", &["sort", "--from", from, "--by", "k:desc", "-o", to]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let lines = std::fs::read_to_string(&sorted).unwrap();
+    assert_eq!(
+        lines,
+        "{\"k\":3,\"word\":\"c\"}\n{\"k\":2,\"word\":\"b\"}\n{\"k\":1,\"word\":\"a\"}\n"
+    );
+
+    let daemon = Daemon::start("24MiB");
+    let output = run(&daemon.url(), &["sort", "--from", from, "--by", "k", "--into", "t"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let table = daemon.connect().get("t").unwrap().table().unwrap();
+    let batch = table.batch(0).unwrap();
+    assert_eq!(batch.column(0).as_primitive::<Int64Type>().values(), &[1, 2, 3]);
+}
+
+#[test]
+fn a_sort_through_disk_that_is_killed_leaves_nothing_but_its_half_of_a_result() {
+    let daemon = Daemon::start("128MiB");
+    put(&daemon.connect(), "t", 5_000_000);
+    for wait_ms in [50, 150, 300] {
+        let folder = tempfile::tempdir().unwrap();
+        let spill = folder.path().join("spill");
+        std::fs::create_dir(&spill).unwrap();
+        let result = folder.path().join("s.arrow");
+        let (path, spilled) = (result.to_str().unwrap(), spill.to_str().unwrap());
+        let args =
+            ["sort", "t", "--by", "k", "-o", path, "--memory", "8MiB", "--spill-dir", spilled];
+        let mut child = sheaf(&daemon.url(), &args).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(wait_ms));
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        assert_eq!(spill.read_dir().unwrap().count(), 0);
+        assert!(!result.exists() || rows_in_order(&result) == 5_000_000);
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_misuse() {
+    let misused = |args: &[&str]| {
+        let output = run("/no/store.sock", &[&["sort"], args].concat());
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
+        stderr(&output)
+    };
+
+    misused(&["--by", "k", "--into", "s"]);
+    misused(&["t", "--by", "k"]);
+    misused(&["t", "--from", "f.csv", "--by", "k", "--into", "s"]);
+    misused(&["t", "--by", "k", "--into", "s", "-o", "s.arrow"]);
+    misused(&["--from", "f.csv", "--by", "k", "-o", "s.xlsx"]);
+    let daemon = Daemon::start("24MiB");
+    let args = ["sort", "t", "--by", "k", "--into", "s", "--spill-dir", "/tmp"];
+    let output = run(&daemon.url(), &args);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("give -o FILE for the result"), "{}", stderr(&output));
 }

@@ -38,9 +38,8 @@ def main() -> None:
     peers = arguments.peers.split(",")
     names = programs.output([sheaf, "--list"]).splitlines()
     print(f"load {os.getloadavg()[0]:.1f}; {versions(python)}", file=sys.stderr)
-    print(
-        f"| case | rows | sheaf s | core-ns | {' | '.join(f'{peer} s' for peer in peers)} | best |"
-    )
+    print("Seconds, and in brackets the most memory that the process had, in GB.")
+    print(f"| case | rows | sheaf | core-ns | {' | '.join(peers)} | best |")
     print("|---" * (5 + len(peers)) + "|")
     figures = {}
     for name in names:
@@ -92,9 +91,17 @@ def line(name: str, found: dict, peers: list[str]) -> str:
     own = median(found["sheaf"]["seconds"])
     cost = own * len(os.sched_getaffinity(0)) / found["rows"] * 1e9
     seconds = {peer: median(found[peer]["seconds"]) for peer in peers if found[peer]}
-    cells = [f"{seconds[peer]:.2f}" if peer in seconds else "-" for peer in peers]
+    cells = " | ".join(cell(found[peer], 2) for peer in peers)
     best = f"{min(seconds.values()) / own:.1f}x" if seconds else "-"
-    return f"| {name} | {found['rows']} | {own:.4f} | {cost:.1f} | {' | '.join(cells)} | {best} |"
+    return (
+        f"| {name} | {found['rows']} | {cell(found['sheaf'], 4)} | {cost:.1f} | {cells} | {best} |"
+    )
+
+
+def cell(found: dict | None, digits: int) -> str:
+    if found is None:
+        return "-"
+    return f"{median(found['seconds']):.{digits}f} ({found['peak_bytes'] / 1e9:.1f})"
 
 
 if __name__ == "__main__":

@@ -2,8 +2,16 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow_array::{
+    ArrayRef, FixedSizeBinaryArray, Float64Array, Int64Array, RecordBatch, StringArray, UInt32Array,
+};
+use arrow_buffer::Buffer;
+use arrow_schema::DataType;
+use arrow_select::concat::concat_batches;
+use arrow_select::take::take;
 use sheaf_sort::SortKey;
+use tpchgen::generators::LineItemGenerator;
+use tpchgen_arrow::LineItemArrow;
 
 /// A kind of table.
 pub struct Case {
@@ -16,7 +24,7 @@ pub struct Case {
 }
 
 /// Every case, the plainest first.
-pub const CASES: [Case; 15] = [
+pub const CASES: [Case; 18] = [
     Case { name: "int64 + float64", share: 1.0, make: random, by: &["k"] },
     Case { name: "float64", share: 1.0, make: floats, by: &["k"] },
     Case { name: "8 columns", share: 0.5, make: eight, by: &["k"] },
@@ -32,7 +40,16 @@ pub const CASES: [Case; 15] = [
     Case { name: "logarithmic", share: 1.0, make: logarithmic, by: &["k"] },
     Case { name: "95 % one value", share: 1.0, make: one_value, by: &["k"] },
     Case { name: "half one value", share: 1.0, make: half_one, by: &["k"] },
+    Case { name: "lineitem by shipdate", share: LINES, make: lineitem, by: &["l_shipdate"] },
+    Case { name: "lineitem by orderkey", share: LINES, make: shuffled, by: &["l_orderkey"] },
+    Case { name: "100-byte records", share: 0.2, make: records, by: &["k"] },
 ];
+
+/// A scale factor of TPC-H's lineitem, in rows, about.
+const SCALE: f64 = 6_000_000.0;
+
+/// Lines of scale factor 3 to 30 million rows of the plainest case, and of 10 to 100 million.
+const LINES: f64 = 0.6;
 
 impl Case {
     /// The table, of as many rows as the plainest case has, times the share.
@@ -163,4 +180,54 @@ fn one_value(rows: usize) -> Columns {
 
 fn half_one(rows: usize) -> Columns {
     keyed(rows, |at| if !mix(at + 3).is_multiple_of(2) { 42 } else { mix(at) as i64 })
+}
+
+/// TPC-H's lineitem with all columns, its strings as Arrow's plainest.
+fn lineitem(rows: usize) -> Columns {
+    const NAMES: [&str; 16] = [
+        "l_orderkey",
+        "l_partkey",
+        "l_suppkey",
+        "l_linenumber",
+        "l_quantity",
+        "l_extendedprice",
+        "l_discount",
+        "l_tax",
+        "l_returnflag",
+        "l_linestatus",
+        "l_shipdate",
+        "l_commitdate",
+        "l_receiptdate",
+        "l_shipinstruct",
+        "l_shipmode",
+        "l_comment",
+    ];
+    let lines = LineItemArrow::new(LineItemGenerator::new(rows as f64 / SCALE, 1, 1));
+    let batches: Result<Vec<_>, _> = lines.collect();
+    let schema = LineItemArrow::schema_ref();
+    let table = batches.and_then(|batches| concat_batches(&schema, &batches)).expect("lines");
+    let plain = |column: &ArrayRef| match column.data_type() {
+        DataType::Utf8View => arrow_cast::cast(column, &DataType::Utf8).expect("strings"),
+        _ => column.clone(),
+    };
+    NAMES.into_iter().zip(table.columns().iter().map(plain)).collect()
+}
+
+fn shuffled(rows: usize) -> Columns {
+    let lines = lineitem(rows);
+    let mut order: Vec<u32> = (0..lines[0].1.len() as u32).collect();
+    order.sort_unstable_by_key(|row| mix(u64::from(*row)));
+    let order = UInt32Array::from(order);
+    let taken = |(name, column): (_, ArrayRef)| (name, take(&column, &order, None).expect("rows"));
+    lines.into_iter().map(taken).collect()
+}
+
+/// The sort benchmark's records: a key of 10 bytes and 90 beside it.
+fn records(rows: usize) -> Columns {
+    let bytes = |width: usize, seed: u64| -> ArrayRef {
+        let words = (0..(rows * width).div_ceil(8) as u64).map(|at| mix(at ^ seed));
+        let bytes = Buffer::from_iter(words).slice_with_length(0, rows * width);
+        Arc::new(FixedSizeBinaryArray::new(width as i32, bytes, None))
+    };
+    vec![("k", bytes(10, 1 << 40)), ("v", bytes(90, 1 << 50))]
 }

@@ -10,9 +10,9 @@ mod write;
 
 use std::path::Path;
 
-pub(crate) use read::{ReadOptions, Source};
+pub(crate) use read::{INFER_ROWS, ReadOptions, Source};
 pub(crate) use target::Target;
-pub(crate) use write::{Rows, write};
+pub(crate) use write::Writer;
 
 use crate::error::{Error, Result};
 

@@ -22,6 +22,9 @@ use crate::progress::Measure;
 /// Rows per batch where we choose: enough to make the overhead vanish, few enough to share out.
 const BATCH_ROWS: usize = 64 << 10;
 
+/// Rows that types are inferred from, unless the user says otherwise.
+pub(crate) const INFER_ROWS: usize = 100_000;
+
 /// How to read.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadOptions {
@@ -35,6 +38,13 @@ pub(crate) struct ReadOptions {
     pub(crate) null: Option<String>,
     /// CSV, JSON: how many rows are looked at for the types; all when `None`.
     pub(crate) infer_rows: Option<usize>,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        let infer_rows = Some(INFER_ROWS);
+        Self { format: None, header: true, delimiter: None, null: None, infer_rows }
+    }
 }
 
 /// An open table.

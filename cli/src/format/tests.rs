@@ -14,7 +14,7 @@ use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
 use arrow_schema::DataType;
 
 use super::*;
-use crate::format::{Rows, write};
+use crate::format::Writer;
 
 const OPTIONS: ReadOptions =
     ReadOptions { format: None, header: true, delimiter: None, null: None, infer_rows: Some(100) };
@@ -48,14 +48,10 @@ fn arrow_bytes(batches: &[RecordBatch], compression: Option<CompressionType>) ->
 }
 
 fn written(batches: &[RecordBatch], format: Format, delimiter: u8) -> Vec<u8> {
-    let mut out = Vec::new();
-    let rows = Rows {
-        file: &arrow_bytes(batches, None),
-        schema: &batches[0].schema(),
-        batches: batches.iter().cloned().map(Ok),
-    };
-    write(rows, format, delimiter, &mut out).unwrap();
-    out
+    let schema = batches[0].schema();
+    let mut writer = Writer::new(&schema, format, delimiter, Vec::new()).unwrap();
+    batches.iter().for_each(|batch| writer.write(batch).unwrap());
+    writer.finish().unwrap()
 }
 
 fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {

@@ -8,7 +8,7 @@ use sheaf_store::{Object, ObjectKind, Table};
 
 use crate::args::Global;
 use crate::error::{Error, Result};
-use crate::format::{Format, Rows, Target, delimiter_of, parse_delimiter, write};
+use crate::format::{Format, Target, Writer, delimiter_of, parse_delimiter};
 use crate::names::NameArg;
 use crate::preview;
 use crate::progress::{Measure, Progress};
@@ -96,20 +96,26 @@ impl Get {
         table: &Table,
         format: Format,
         path: &Path,
-        out: impl Write + Send,
+        mut out: impl Write + Send,
     ) -> Result<()> {
+        if format == Format::Arrow {
+            // Nothing is decoded: dictionaries and metadata stay as they were put.
+            out.write_all(object.as_bytes())?;
+            return Ok(out.flush()?);
+        }
         let name = &object.info().name;
         let measure = Measure::Rows(table.num_rows());
         let progress = Progress::start(&format!("get {name}"), measure);
+        let delimiter = delimiter_of(path, self.delimiter);
+        let mut writer = Writer::new(table.schema(), format, delimiter, out)?;
         let mut rows = 0;
-        let batches = table.batches().map(|batch| {
+        for batch in table.batches() {
             let batch = batch?;
+            writer.write(&batch)?;
             rows += batch.num_rows() as u64;
             progress.set(rows);
-            Ok(batch)
-        });
-        let rows = Rows { file: object.as_bytes(), schema: table.schema(), batches };
-        write(rows, format, delimiter_of(path, self.delimiter), out)
+        }
+        writer.finish().map(drop)
     }
 
     fn preview(&self, object: &Object, table: &Table, out: &mut Out) -> Result<()> {

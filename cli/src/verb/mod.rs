@@ -12,6 +12,7 @@ mod schema;
 mod serve;
 mod show;
 mod sort;
+mod sort_files;
 mod stat;
 mod token;
 mod wait;

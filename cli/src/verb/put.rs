@@ -12,7 +12,7 @@ use sheaf_store::{Info, Name, ObjectKind, PutOptions};
 
 use crate::args::Global;
 use crate::error::{Error, Result};
-use crate::format::{Format, ReadOptions, Source, parse_delimiter};
+use crate::format::{Format, INFER_ROWS, ReadOptions, Source, parse_delimiter};
 use crate::names::NameArg;
 use crate::progress::{Measure, Progress};
 use crate::units::{counted, human_bytes, human_time, parse_duration};
@@ -59,7 +59,7 @@ pub(crate) struct Put {
     #[arg(long, value_name = "TEXT")]
     null: Option<String>,
     /// CSV, JSON: how many rows to infer types from; 0 means all.
-    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    #[arg(long, value_name = "N", default_value_t = INFER_ROWS)]
     infer_rows: usize,
 }
 

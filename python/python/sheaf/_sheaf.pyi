@@ -108,6 +108,18 @@ class Store:
         replace: bool = False,
         wait: float | None = None,
     ) -> Table: ...
+    def sort_to_file(
+        self,
+        name: _Name,
+        by: _SortKey | list[_SortKey],
+        path: str | PathLike[str],
+        *,
+        memory: SupportsIndex = 1 << 30,
+        spill_dir: str | PathLike[str] | None = None,
+        threads: SupportsIndex = 0,
+        nan: Literal["greatest", "smallest"] = "greatest",
+        progress: Callable[[str, int, int], object] | None = None,
+    ) -> int: ...
     def create(
         self,
         name: _Name,

@@ -2,4 +2,5 @@
 
 mod any_table;
 mod cases;
+mod disk;
 mod oracle;

@@ -1,5 +1,6 @@
 //! What a sorted table must be, by the plainest means there are.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -9,27 +10,56 @@ use arrow_row::{RowConverter, SortField};
 use arrow_schema::{DataType, SchemaRef, SortOptions as ArrowOptions};
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
-use sheaf_sort::{SortKey, SortOptions, sort_batches};
+use sheaf_sort::{ExternalSort, SortKey, SortOptions, Spill, sort_batches};
+use sheaf_store::Error;
 
-/// Sorts with both, and compares them row by row, stability included.
+/// Sorts in memory, through disk, and plainly, and compares them row by row, stability included.
 pub(crate) fn check(schema: &SchemaRef, batches: &[RecordBatch], by: &[SortKey], threads: usize) {
     let options = SortOptions { threads, ..SortOptions::default() };
-    let sorted = sort_batches(schema, batches, by, &options).unwrap();
     let input = concat_batches(schema, batches).unwrap();
+    let expected = take_record_batch(&input, &order(&input, by)).unwrap();
+    compare(&sort_batches(schema, batches, by, &options).unwrap(), &expected, by);
+    let memory = input.get_array_memory_size() / 2;
+    compare(&through_disk(schema, batches, by, memory, &options), &expected, by);
+}
+
+/// Sorts with so many bytes of memory.
+pub(crate) fn through_disk(
+    schema: &SchemaRef,
+    batches: &[RecordBatch],
+    by: &[SortKey],
+    memory: usize,
+    options: &SortOptions<'_>,
+) -> Vec<RecordBatch> {
+    // Memory that looks like a disk, if there is such a thing: thousands of files are made.
+    let shared = Path::new("/dev/shm");
+    let directory = if shared.is_dir() { shared.to_owned() } else { std::env::temp_dir() };
+    let spill = Spill { directory, memory };
+    let batches = batches.iter().cloned().map(Ok::<_, Error>);
+    let sort = ExternalSort::new(schema, batches, by, &spill, options).unwrap();
+    let mut sorted = Vec::new();
+    sort.write(|batch| {
+        sorted.push(batch.clone());
+        Ok::<_, Error>(())
+    })
+    .unwrap();
+    sorted
+}
+
+fn compare(sorted: &[RecordBatch], expected: &RecordBatch, by: &[SortKey]) {
     let rows: usize = sorted.iter().map(RecordBatch::num_rows).sum();
-    assert_eq!(rows, input.num_rows());
+    assert_eq!(rows, expected.num_rows());
     if rows == 0 {
         return;
     }
-    let found = concat_batches(&sorted[0].schema(), &sorted).unwrap();
-    for batch in &sorted {
+    let found = concat_batches(&sorted[0].schema(), sorted).unwrap();
+    for batch in sorted {
         for column in batch.columns() {
             column.to_data().validate_full().unwrap();
         }
     }
 
-    let expected = take_record_batch(&input, &order(&input, by)).unwrap();
-    for (at, field) in schema.fields().iter().enumerate() {
+    for (at, field) in expected.schema().fields().iter().enumerate() {
         let (found, expected) = (found.column(at), expected.column(at));
         assert_eq!(found.logical_null_count(), expected.logical_null_count(), "{field}");
         if found != expected {
