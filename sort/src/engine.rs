@@ -21,13 +21,15 @@ use sheaf_store::Result;
 
 use crate::bucket::Bucket;
 use crate::kernels::combine::Combiner;
-use crate::kernels::permute::permute;
+use crate::kernels::past::copy_past;
+use crate::kernels::permute;
 use crate::keys::Keys;
 use crate::lanes::{Lane, Staging};
 use crate::map::Map;
 use crate::memory::Scratch;
 use crate::options::Stage;
 use crate::source::{Run, Source};
+use crate::tally::Tally;
 use crate::target::Target;
 use crate::workers::{Workers, pieces};
 
@@ -39,6 +41,10 @@ const BUCKETS: usize = 8 << 10;
 
 /// Rows whose keys are encoded in one go.
 const RUN: usize = 4096;
+
+/// Rows of one lane copied in one go, where rows are in order: memory is the faster the longer it is
+/// read from one place and written to another.
+const COPIED: usize = 131072;
 
 /// Rows of one lane scattered in one go.
 const MORSEL: usize = 32 << 10;
@@ -75,15 +81,6 @@ struct Kept {
     found: Option<Target>,
     /// As rows are moved to buckets.
     moved: Target,
-}
-
-/// Whether the rows are in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
-    Sorted,
-    /// Every row comes before the one above it, and none are equal.
-    Reversed,
-    None,
 }
 
 impl<'a> Sorter<'a> {
@@ -150,20 +147,19 @@ impl<'a> Sorter<'a> {
         }
         // SAFETY: the caller's promise.
         unsafe {
-            match self.find_order()? {
-                Order::Sorted => self.copy(false),
-                Order::Reversed => self.copy(true),
-                Order::None => match &self.ids {
-                    None => {
-                        self.copy(false)?;
-                        self.sort_buckets(&[0, rows as u64], |_| false)
-                    }
-                    Some(ids) => {
-                        let map = self.map();
-                        let starts = self.scatter(&map, ids)?;
-                        self.sort_buckets(&starts, |bucket| map.is_single(bucket))
-                    }
-                },
+            if self.copy_if_ordered()? {
+                return Ok(());
+            }
+            match &self.ids {
+                None => {
+                    self.copy()?;
+                    self.sort_buckets(&[0, rows as u64], |_| false)
+                }
+                Some(ids) => {
+                    let map = self.map();
+                    let starts = self.scatter(&map, ids)?;
+                    self.sort_buckets(&starts, |bucket| map.is_single(bucket))
+                }
             }
         }
     }
@@ -178,73 +174,98 @@ impl<'a> Sorter<'a> {
         self.keys.encode_run(self.source, self.lanes, run, staging, codes);
     }
 
-    /// Whether the rows are in order already; stops looking where it is seen that they are not.
-    fn find_order(&self) -> Result<Order> {
-        let pieces = pieces(self.source.num_rows(), self.workers.threads(), PIECE);
-        let (rising, falling) = (AtomicBool::new(true), AtomicBool::new(true));
-        let make = || (self.stagings(), Vec::new());
-        self.workers.run(Stage::Count, pieces.len(), make, |at, (staging, codes)| {
-            // The row before the piece is looked at too.
-            let rows = pieces[at].start.saturating_sub(1)..pieces[at].end;
-            let mut before = None;
-            for run in self.source.runs(rows, RUN) {
-                self.encode(run, staging, codes);
-                let pair = before.map_or([codes[0]; 2], |before| [before, codes[0]]);
-                let seam = before.is_some().then_some(pair);
-                let pairs = || codes.windows(2).map(|pair| [pair[0], pair[1]]).chain(seam);
-                if !self.is_rising(pairs()) {
-                    rising.store(false, Ordering::Relaxed);
-                }
-                if !pairs().all(|[a, b]| a > b) {
-                    falling.store(false, Ordering::Relaxed);
-                }
-                if !rising.load(Ordering::Relaxed) && !falling.load(Ordering::Relaxed) {
-                    break;
-                }
-                before = codes.last().copied();
-            }
-            Ok(0)
-        })?;
-        Ok(match (rising.into_inner(), falling.into_inner()) {
-            (true, _) => Order::Sorted,
-            (_, true) => Order::Reversed,
-            _ => Order::None,
-        })
-    }
-
-    /// Equal codes are in order only if that is all there is to the keys.
-    fn is_rising(&self, mut pairs: impl Iterator<Item = [u64; 2]>) -> bool {
-        let exact = self.keys.exact();
-        pairs.all(|[a, b]| a < b || exact && a == b)
-    }
-
-    /// Writes the rows as they come, or in reverse.
+    /// Whether the rows are in order already, or in reverse: they are written as long as they seem
+    /// to be, and nobody looks further where it is seen that they are not.
     ///
     /// # Safety
     /// As [`run`](Self::run).
-    unsafe fn copy(&self, reverse: bool) -> Result<()> {
+    unsafe fn copy_if_ordered(&self) -> Result<bool> {
         let rows = self.source.num_rows();
         let pieces = pieces(rows, self.workers.threads(), PIECE);
-        let make = || (self.stagings(), Vec::new());
-        self.workers.run(Stage::Scatter, pieces.len(), make, |at, (staging, codes)| {
-            for run in self.source.runs(pieces[at].clone(), RUN) {
+        let reverse = self.begins_falling();
+        let ordered = AtomicBool::new(true);
+        let make = || (self.stagings(), Vec::new(), Vec::new());
+        self.workers.run(Stage::Count, pieces.len(), make, |at, (staging, codes, reversed)| {
+            let Range { start, end } = pieces[at];
+            let mut before = start.checked_sub(1).map(|row| self.code(row, staging));
+            let mut written = 0;
+            // Few rows tell of most tables that they are not in order.
+            let first = (start + RUN).min(end);
+            let runs = self.source.runs(start..first, RUN);
+            for run in runs.chain(self.source.runs(first..end, COPIED)) {
+                self.encode(run, staging, codes);
+                let seam = before.map(|before| [before, codes[0]]);
+                let mut pairs = codes.windows(2).map(|pair| [pair[0], pair[1]]).chain(seam);
+                if !pairs.all(|pair| self.is_step(pair, reverse)) {
+                    ordered.store(false, Ordering::Relaxed);
+                }
+                if !ordered.load(Ordering::Relaxed) {
+                    break;
+                }
                 for (lane, target) in self.lanes.iter().zip(self.targets) {
                     let values = lane.stage(self.source, run, &mut staging[0]);
                     // SAFETY: each run has rows of its own, and so has its mirror image.
                     unsafe {
                         if reverse {
-                            write_reversed(values, (rows - run.row - run.len) as u64, target);
+                            permute::reverse(target.width(), values, reversed);
+                            write(reversed, (rows - run.row - run.len) as u64, target);
                         } else {
                             write(values, run.row as u64, target);
                         }
                     }
                 }
-                if let (Some(Kept { moved, .. }), false) = (&self.codes, reverse) {
+                before = codes.last().copied();
+                written += run.len;
+            }
+            self.targets.iter().for_each(Target::fence);
+            Ok(written)
+        })?;
+        Ok(ordered.into_inner())
+    }
+
+    /// Whether the second row comes before the first.
+    fn begins_falling(&self) -> bool {
+        let mut staging = self.stagings();
+        self.source.num_rows() > 1 && self.code(0, &mut staging) > self.code(1, &mut staging)
+    }
+
+    /// Whether two rows, one after the other, are in order, or in reverse and not equal. Equal
+    /// codes are in order only if that is all there is to the keys.
+    fn is_step(&self, [a, b]: [u64; 2], reverse: bool) -> bool {
+        match reverse {
+            true => a > b,
+            false => a < b || self.keys.exact() && a == b,
+        }
+    }
+
+    /// A row's code.
+    fn code(&self, row: usize, staging: &mut [Staging]) -> u64 {
+        let mut codes = Vec::new();
+        self.source.runs(row..row + 1, 1).for_each(|run| self.encode(run, staging, &mut codes));
+        codes.first().copied().unwrap_or_default()
+    }
+
+    /// Writes the rows as they come, and their codes if they are kept.
+    ///
+    /// # Safety
+    /// As [`run`](Self::run).
+    unsafe fn copy(&self) -> Result<()> {
+        let pieces = pieces(self.source.num_rows(), self.workers.threads(), PIECE);
+        let make = || (self.stagings(), Vec::new());
+        self.workers.run(Stage::Scatter, pieces.len(), make, |at, (staging, codes)| {
+            for run in self.source.runs(pieces[at].clone(), RUN) {
+                for (lane, target) in self.lanes.iter().zip(self.targets) {
+                    let values = lane.stage(self.source, run, &mut staging[0]);
+                    // SAFETY: each run has rows of its own.
+                    unsafe { write(values, run.row as u64, target) };
+                }
+                if let Some(Kept { moved, .. }) = &self.codes {
                     self.encode(run, staging, codes);
                     // SAFETY: as above.
                     unsafe { write(codes.to_byte_slice(), run.row as u64, moved) };
                 }
             }
+            self.targets.iter().for_each(Target::fence);
             Ok(pieces[at].len())
         })
     }
@@ -279,9 +300,16 @@ impl<'a> Sorter<'a> {
         let pieces = pieces(rows, self.workers.threads(), PIECE);
         let counts = self.count(map, &pieces, ids)?;
         let (buckets, starts) = places(&counts);
-        let (pairs, singles) = self.pairs();
         // SAFETY: `count` wrote an id for each row, in one piece.
         let ids = unsafe { std::slice::from_raw_parts(ids.row(0).cast::<u16>(), rows) };
+        let filled = |bucket: &usize| buckets[*bucket] < buckets[bucket + 1];
+        let told = match (0..map.buckets()).filter(filled).all(|bucket| map.is_single(bucket)) {
+            true => self.keys.told(),
+            false => Vec::new(),
+        };
+        // SAFETY: the caller's promise.
+        unsafe { self.fill(&told, &buckets, ids)? };
+        let (pairs, singles) = self.pairs(&told);
         let codes = self.codes.as_ref().and_then(|kept| Some((kept.found.as_ref()?, &kept.moved)));
         let make = || self.stagings();
         self.workers.run(Stage::Scatter, pieces.len(), make, |at, staging| {
@@ -337,11 +365,48 @@ impl<'a> Sorter<'a> {
         Ok(buckets)
     }
 
-    /// Lanes of one width, two and two, and those that are left over.
-    fn pairs(&self) -> (Vec<[usize; 2]>, Vec<usize>) {
+    /// Writes lanes that have one value throughout each bucket.
+    ///
+    /// # Safety
+    /// As [`run`](Self::run).
+    unsafe fn fill(&self, lanes: &[usize], starts: &[u64], ids: &[u16]) -> Result<()> {
+        if lanes.is_empty() {
+            return Ok(());
+        }
+        let firsts = first_rows(ids, starts);
+        let jobs: Vec<_> = starts
+            .windows(2)
+            .enumerate()
+            .flat_map(|(bucket, range)| {
+                let parts = (range[0]..range[1]).step_by(PIECE);
+                parts.map(move |start| (bucket, start..range[1].min(start + PIECE as u64)))
+            })
+            .collect();
+        let make = || (Staging::default(), Vec::new());
+        self.workers.run(Stage::Scatter, jobs.len(), make, |at, (staging, values)| {
+            let (bucket, rows) = &jobs[at];
+            for (lane, target) in lanes.iter().map(|at| (&self.lanes[*at], &self.targets[*at])) {
+                values.clear();
+                for run in self.source.runs(firsts[*bucket]..firsts[*bucket] + 1, 1) {
+                    values.extend_from_slice(lane.stage(self.source, run, staging));
+                }
+                *values = values.repeat(RUN);
+                for start in rows.clone().step_by(RUN) {
+                    let count = (rows.end - start).min(RUN as u64) as usize;
+                    // SAFETY: each job has rows of its own.
+                    unsafe { write(&values[..count * target.width()], start, target) };
+                }
+                target.fence();
+            }
+            Ok(0)
+        })
+    }
+
+    /// Lanes of one width, two and two, and those that are left over; without `but`.
+    fn pairs(&self, but: &[usize]) -> (Vec<[usize; 2]>, Vec<usize>) {
         let mut pairs = Vec::new();
         let mut alone: Vec<usize> = Vec::new();
-        for lane in 0..self.lanes.len() {
+        for lane in (0..self.lanes.len()).filter(|lane| !but.contains(lane)) {
             let width = self.targets[lane].width();
             match alone.iter().position(|other| self.targets[*other].width() == width) {
                 Some(at) => pairs.push([alone.swap_remove(at), lane]),
@@ -356,14 +421,12 @@ impl<'a> Sorter<'a> {
     fn count(&self, map: &Map, pieces: &[Range<usize>], ids: &Target) -> Result<Vec<Vec<u32>>> {
         let make = || (self.stagings(), Vec::new(), vec![0; RUN]);
         self.workers.collect(Stage::Count, pieces.len(), make, |at, (staging, codes, found)| {
-            let mut counted = vec![0_u32; map.buckets()];
+            let mut tally = Tally::new(map.buckets());
             for run in self.source.runs(pieces[at].clone(), RUN) {
                 self.encode(run, staging, codes);
                 let found = &mut found[..run.len];
                 map.ids(codes, found);
-                for id in found.iter() {
-                    counted[usize::from(*id)] += 1;
-                }
+                tally.count(found);
                 let kept = self.codes.as_ref().and_then(|kept| kept.found.as_ref());
                 // SAFETY: each run has rows of its own.
                 unsafe {
@@ -373,7 +436,7 @@ impl<'a> Sorter<'a> {
                     }
                 }
             }
-            Ok((counted, pieces[at].len()))
+            Ok((tally.finish(), pieces[at].len()))
         })
     }
 
@@ -426,6 +489,23 @@ fn places(counts: &[Vec<u32>]) -> (Vec<u64>, Vec<Vec<u64>>) {
     (begins, starts)
 }
 
+/// The first row of each bucket that has any.
+fn first_rows(ids: &[u16], starts: &[u64]) -> Vec<usize> {
+    let mut firsts = vec![None; starts.len() - 1];
+    let mut missing = starts.windows(2).filter(|range| range[0] < range[1]).count();
+    for (row, id) in ids.iter().enumerate() {
+        if missing == 0 {
+            break;
+        }
+        let first = &mut firsts[usize::from(*id)];
+        if first.is_none() {
+            *first = Some(row);
+            missing -= 1;
+        }
+    }
+    firsts.into_iter().map(Option::unwrap_or_default).collect()
+}
+
 /// Writes values to the rows from `row` on.
 ///
 /// # Safety
@@ -435,25 +515,14 @@ unsafe fn write(mut values: &[u8], row: u64, target: &Target) {
     for (place, count) in target.pieces(row..row + count) {
         let (here, rest) = values.split_at(count * target.width());
         // SAFETY: the caller's promise.
-        unsafe { std::ptr::copy_nonoverlapping(here.as_ptr(), place, here.len()) };
+        unsafe {
+            if target.is_streamed() {
+                copy_past(here, place);
+            } else {
+                std::ptr::copy_nonoverlapping(here.as_ptr(), place, here.len());
+            }
+        }
         values = rest;
-    }
-}
-
-/// Writes values to the rows from `row` on, the last one first.
-///
-/// # Safety
-/// As [`write`].
-unsafe fn write_reversed(values: &[u8], row: u64, target: &Target) {
-    let width = target.width();
-    let count = values.len() / width;
-    let order: Vec<u32> = (0..count as u32).rev().collect();
-    let mut order = order.as_slice();
-    for (place, count) in target.pieces(row..row + count as u64) {
-        let (here, rest) = order.split_at(count);
-        // SAFETY: the caller's promise.
-        unsafe { permute(width, values, here, place) };
-        order = rest;
     }
 }
 

@@ -39,6 +39,7 @@ mod place;
 mod sorted;
 mod source;
 mod take;
+mod tally;
 mod target;
 mod workers;
 

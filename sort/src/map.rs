@@ -1,8 +1,9 @@
 //! From codes to buckets: ranges of codes that hold about equally many rows.
 //!
 //! A sample says how codes are spread. Where no bucket needs less than one of 65,536 equal ranges,
-//! it is looked up by range ([`Table`]). Where codes crowd more, or where many values are buckets
-//! of their own, it is searched among splitters ([`Splitters`]).
+//! it is looked up by range ([`Table`]). Where codes crowd at the lower end, or few small ones are
+//! many rows, by ranges that grow with the code ([`Logarithm`]). Where they crowd elsewhere, or many
+//! values are buckets of their own, it is searched among splitters ([`Splitters`]).
 
 use crate::kernels::search::Tree;
 use crate::kernels::wide::wide;
@@ -20,6 +21,7 @@ const UNEVEN: usize = 3;
 #[derive(Debug)]
 pub(crate) enum Map {
     Table(Table),
+    Logarithm(Logarithm),
     Splitters(Splitters),
 }
 
@@ -37,6 +39,19 @@ pub(crate) struct Table {
     /// With those of the heavy codes.
     buckets: usize,
 }
+
+/// The bucket of each of 56,000 ranges that become the larger the further from the least code.
+#[derive(Debug)]
+pub(crate) struct Logarithm {
+    least: u64,
+    most: u64,
+    ranges: Vec<u16>,
+    /// Which buckets hold one code only.
+    single: Vec<bool>,
+}
+
+/// Ranges of a [`Logarithm`] that hold one code each.
+const EXACT: usize = 1 << 11;
 
 /// The least code of every bucket but the first, in order.
 #[derive(Debug)]
@@ -58,13 +73,17 @@ impl Map {
                 return Self::Table(table);
             }
         }
-        Self::Splitters(Splitters::new(sample, share))
+        match Logarithm::new(sample, share) {
+            Some(logarithm) => Self::Logarithm(logarithm),
+            None => Self::Splitters(Splitters::new(sample, share)),
+        }
     }
 
     /// How many buckets there are.
     pub(crate) fn buckets(&self) -> usize {
         match self {
             Self::Table(table) => table.buckets,
+            Self::Logarithm(logarithm) => logarithm.single.len(),
             Self::Splitters(splitters) => splitters.splitters.len() + 1,
         }
     }
@@ -73,6 +92,7 @@ impl Map {
     pub(crate) fn is_single(&self, bucket: usize) -> bool {
         match self {
             Self::Table(table) => table.is_heavy(bucket),
+            Self::Logarithm(logarithm) => logarithm.single[bucket],
             Self::Splitters(Splitters { splitters, .. }) => {
                 (1..splitters.len()).contains(&bucket)
                     && splitters[bucket] - splitters[bucket - 1] == 1
@@ -88,6 +108,7 @@ impl Map {
         assert_eq!(codes.len(), ids.len(), "one id a code");
         match self {
             Self::Table(table) => wide(|| table.ids(codes, ids)),
+            Self::Logarithm(logarithm) => wide(|| logarithm.ids(codes, ids)),
             Self::Splitters(splitters) => splitters.ids(codes, ids),
         }
     }
@@ -147,6 +168,53 @@ impl Table {
             usize::from(id[0]) == bucket
         })
     }
+}
+
+impl Logarithm {
+    /// `None` if the sample crowds in too few ranges.
+    fn new(sample: &[u64], share: usize) -> Option<Self> {
+        let (first, last) = (*sample.first()?, *sample.last()?);
+        // What lies below all of the sample, or above, is not taken for one of its codes.
+        let (least, most) = (first.saturating_sub(1), last.saturating_add(1));
+        let mut ranges = vec![0; range(most - least) + 1];
+        let mut counts = vec![0; ranges.len()];
+        sample.iter().for_each(|code| counts[range(code - least)] += 1);
+        let mut single = vec![false];
+        let mut filled = 0;
+        for (at, (id, count)) in ranges.iter_mut().zip(counts).enumerate() {
+            let alone = at < EXACT && count >= share;
+            if count > UNEVEN * share && !alone {
+                return None;
+            }
+            // A bucket of one code ends the one before it, and itself.
+            let ends = alone || filled >= share || single.last() == Some(&true);
+            if ends && at > 0 {
+                single.push(alone);
+                filled = 0;
+            } else if alone {
+                single = vec![true];
+            }
+            *id = u16::try_from(single.len() - 1).ok()?;
+            filled += count;
+        }
+        Some(Self { least, most, ranges, single })
+    }
+
+    #[inline(always)]
+    fn ids(&self, codes: &[u64], ids: &mut [u16]) {
+        let (least, most, ranges) = (self.least, self.most, self.ranges.as_slice());
+        for (code, id) in codes.iter().zip(&mut *ids) {
+            *id = ranges[range((*code).clamp(least, most) - least)];
+        }
+    }
+}
+
+/// The range that a distance lies in: 1024 of them to each power of two, so that small distances
+/// have ranges to themselves.
+#[inline(always)]
+fn range(distance: u64) -> usize {
+    let shift = (distance | 1 << 10).ilog2() - 10;
+    ((shift as usize) << 10) + (distance >> shift) as usize
 }
 
 impl Splitters {
@@ -225,10 +293,39 @@ mod tests {
 
             check(&Map::new(&sample, buckets), all.clone());
             check(&Map::Splitters(Splitters::new(&sample, share)), all.clone());
+            if let Some(logarithm) = Logarithm::new(&sample, share) {
+                check(&Map::Logarithm(logarithm), all.clone());
+            }
             if let Some(table) = Table::new(&sample, buckets, Vec::new()) {
                 check(&Map::Table(table), all);
             }
         }
+    }
+
+    #[test]
+    fn ranges_grow_with_the_distance_and_leave_nothing_out() {
+        assert!((0..EXACT as u64).all(|distance| range(distance) == distance as usize));
+        for bits in 11..64 {
+            let power = 1_u64 << bits;
+            assert_eq!(range(power), range(power - 1) + 1);
+            assert_eq!(range(power + (power >> 10)), range(power) + 1);
+        }
+        assert!(range(u64::MAX) < 56 << 10);
+    }
+
+    #[test]
+    fn many_codes_that_are_many_rows_have_buckets_to_themselves() {
+        let sample: Vec<u64> = (0..20_000).map(|at| 1_000_000 + at / 1000).collect();
+        let map = Map::new(&sample, 100);
+
+        let mut ids = vec![0; sample.len()];
+        map.ids(&sample, &mut ids);
+
+        assert!(matches!(map, Map::Logarithm(_)));
+        assert!(ids.iter().all(|id| map.is_single((*id).into())));
+        let mut outside = [0; 2];
+        map.ids(&[999_999, 1_000_020], &mut outside);
+        assert!(outside.iter().all(|id| !map.is_single((*id).into())));
     }
 
     #[test]

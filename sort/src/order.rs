@@ -89,19 +89,18 @@ impl Orderer {
         if span >= room {
             // The greatest code comes to just below `room`.
             let scale = ((u128::from(room) << 64) / (u128::from(span) + 1)) as u64;
-            self.spread(codes, |code| {
-                ((u128::from(code - least) * u128::from(scale)) >> 64) as u64
-            });
+            let scaled = move |code| ((u128::from(code - least) * u128::from(scale)) >> 64) as u64;
+            wide(|| self.spread(codes, scaled));
         } else {
             let scale = room / (span + 1);
-            self.spread(codes, |code| (code - least) * scale);
+            wide(|| self.spread(codes, move |code| (code - least) * scale));
         }
         if self.over.len() > codes.len() / 8 + SLOTS {
             return false;
         }
         sort_runs(&mut self.words, &mut self.ties);
         self.over.sort_unstable();
-        self.read_off(codes, order);
+        wide(|| self.read_off(codes, order));
         true
     }
 
@@ -125,6 +124,7 @@ impl Orderer {
     }
 
     /// The indices of all words, run by run.
+    #[inline(always)]
     fn read_off(&self, codes: &[u64], order: &mut Vec<u32>) {
         // Every run is written whole, over what the one before it had no words for.
         order.resize(codes.len() + SLOTS, 0);

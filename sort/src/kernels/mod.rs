@@ -4,7 +4,8 @@
 //! |---|---|---|
 //! | [`network`] | sorts many short runs of 32-bit words at once | AVX-512 |
 //! | [`combine`] | scatters values to buckets, by lines of 128 bytes | streaming stores |
-//! | [`permute`] | puts values into a given order | |
+//! | [`past`] | copies to memory that nobody reads soon | streaming stores |
+//! | [`permute`] | puts values into a given order, or in reverse | |
 //! | [`search`] | finds codes among splitters, several in step | |
 //! | [`bits`] | bitmaps to bytes and back | |
 //! | [`wide`] | any loop the compiler can vectorise | AVX-512, AVX2 |
@@ -15,6 +16,7 @@
 pub(crate) mod bits;
 pub(crate) mod combine;
 pub(crate) mod network;
+pub(crate) mod past;
 pub(crate) mod permute;
 pub(crate) mod search;
 pub(crate) mod wide;

@@ -1,5 +1,5 @@
-//! Values put into a given order: `target[i] = source[order[i]]`, for values of any width; and
-//! short strings copied.
+//! Values put into a given order: `target[i] = source[order[i]]`, or in reverse, for values of any
+//! width; and short strings copied.
 
 use super::wide::wide;
 
@@ -37,6 +37,30 @@ unsafe fn each<T: Copy>(source: &[u8], order: &[u32], target: *mut u8) {
         // SAFETY: the caller's promise, for the index and for the place.
         unsafe { target.add(at).write_unaligned(source.add(*index as usize).read_unaligned()) };
     }
+}
+
+/// The values of `source`, `width` bytes each, the last one first.
+///
+/// # Panics
+/// If the width is none that a lane has.
+pub(crate) fn reverse(width: usize, source: &[u8], target: &mut Vec<u8>) {
+    target.clear();
+    target.resize(source.len(), 0);
+    match width {
+        1 => reversed::<1>(source, target),
+        2 => reversed::<2>(source, target),
+        4 => reversed::<4>(source, target),
+        8 => reversed::<8>(source, target),
+        16 => reversed::<16>(source, target),
+        32 => reversed::<32>(source, target),
+        64 => reversed::<64>(source, target),
+        other => unreachable!("no lane is {other} bytes wide"),
+    }
+}
+
+fn reversed<const N: usize>(source: &[u8], target: &mut [u8]) {
+    let (source, target) = (source.as_chunks::<N>().0, target.as_chunks_mut::<N>().0);
+    wide(|| target.iter_mut().zip(source.iter().rev()).for_each(|(to, from)| *to = *from));
 }
 
 /// Copies a string. Most are short: two moves that overlap, in place of a call.
@@ -85,6 +109,19 @@ mod tests {
 
             assert_eq!(target[10..10 + len], source[..len]);
             assert!(target[..10].iter().chain(&target[10 + len..]).all(|byte| *byte == 0));
+        }
+    }
+
+    #[test]
+    fn values_of_every_width_are_reversed() {
+        for width in [1, 2, 4, 8, 16, 32, 64] {
+            let source: Vec<u8> = (0..37 * width).map(|at| at as u8).collect();
+            let mut target = Vec::new();
+
+            reverse(width, &source, &mut target);
+
+            let expected: Vec<u8> = source.chunks(width).rev().flatten().copied().collect();
+            assert_eq!(target, expected);
         }
     }
 

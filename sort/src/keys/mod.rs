@@ -87,6 +87,17 @@ impl Keys {
         self.parts.iter().flat_map(|part| std::iter::once(part.values).chain(part.valid))
     }
 
+    /// The lanes whose values follow from the code: those of integers, if that is all there is to
+    /// the keys. Not those of floats: NaN are equal and have bits that differ.
+    pub(crate) fn told(&self) -> Vec<usize> {
+        let integers = |part: &&Part| match part.kind {
+            Kind::Native(native, _) => !native.is_float(),
+            _ => false,
+        };
+        let told = self.parts.iter().filter(integers).filter(|_| self.exact);
+        told.flat_map(|part| std::iter::once(part.values).chain(part.valid)).collect()
+    }
+
     /// The codes of a run of the source's rows.
     pub(crate) fn encode_run(
         &self,

@@ -91,10 +91,10 @@ pub(crate) struct Shift {
 /// and with what makes an ordered integer of one.
 macro_rules! with_native {
     ($native:expr, $nan:expr, $function:ident, $values:expr $(, $argument:expr)*) => {{
-        let chunks = $values;
+        let (chunks, nan) = ($values, $nan);
         macro_rules! call {
             ($read:expr) => {
-                $function(chunks.as_chunks().0, |bytes| $read(bytes).ordered($nan) $(, $argument)*)
+                $function(chunks.as_chunks().0, move |bytes| $read(bytes).ordered(nan) $(, $argument)*)
             };
         }
         match $native {
@@ -120,6 +120,11 @@ fn ordered_wide(bytes: [u8; 16]) -> u128 {
 }
 
 impl Native {
+    /// Whether values that are equal may have bits that differ.
+    pub(crate) fn is_float(self) -> bool {
+        matches!(self, Self::F16 | Self::F32 | Self::F64)
+    }
+
     /// Bytes in a value.
     pub(crate) fn width(self) -> usize {
         match self {
@@ -190,7 +195,8 @@ fn codes_of<const N: usize>(
     codes: &mut [u64],
 ) {
     let (flip, base, drop) = (shift.flip as u64, shift.base as u64, shift.drop);
-    wide(|| {
+    // Moved, so that the compiler sees that they stay the same while codes are written.
+    wide(move || {
         for (bytes, code) in values.iter().zip(codes) {
             *code = (ordered(*bytes) ^ flip).wrapping_sub(base) >> drop;
         }

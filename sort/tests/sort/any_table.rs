@@ -218,7 +218,7 @@ fn every_type_is_scattered() {
             {
                 let key = Recipe { data_type, draw, nulls };
                 let payload = Recipe { data_type: 3, draw: Draw::Wide, nulls: 0 };
-                let batches = table(&[key, payload], 40_000, &[0, 33, 30_001], 7);
+                let batches = table(&[key, payload], 66_000, &[0, 33, 30_001], 7);
                 let by =
                     [SortKey { column: "c0".into(), descending: nulls > 0, nulls_first: true }];
                 check(&batches[0].schema(), &batches, &by, 2);
