@@ -11,7 +11,7 @@ use arrow_select::concat::concat;
 use crate::blocks::{self, Block, Opened};
 use crate::check::{self, guard};
 use crate::decode::{Decoder, Values};
-use crate::validate::validate;
+use crate::validate::{validate, validate_columns};
 use crate::{Error, Metadata, Result};
 
 /// An Arrow IPC file in a buffer, opened without copying.
@@ -193,8 +193,9 @@ impl File {
 
         let body = block.body(&self.0.buffer);
         let mut decoder = Decoder::new(batch, message.version(), &body, dictionaries)?;
-        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.0.schema.fields().len());
-        for field in self.0.schema.fields() {
+        let fields = self.0.schema.fields();
+        let mut columns: Vec<ArrayData> = Vec::with_capacity(fields.len());
+        for field in fields {
             let column = decoder.column(field)?;
             if column.len() != rows {
                 return Err(Error::invalid(format!(
@@ -203,12 +204,13 @@ impl File {
                     column.len()
                 )));
             }
-            if trust == Trust::Checking {
-                validate(&column).map_err(|error| error.at(format!("column {}", field.name())))?;
-            }
-            columns.push(make_array(column));
+            columns.push(column);
         }
         decoder.finish()?;
+        if trust == Trust::Checking {
+            validate_columns(fields, &columns, body.len())?;
+        }
+        let columns: Vec<ArrayRef> = columns.into_iter().map(make_array).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         Ok(RecordBatch::try_new_with_options(self.0.schema.clone(), columns, &options)?)
     }

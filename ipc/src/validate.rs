@@ -3,11 +3,60 @@
 //! arrow-rs checks each array; what is done here instead is what it would do over and over
 //! (the values of a dictionary, once per batch), or with more memory than there are bytes.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
 use arrow_buffer::ArrowNativeType;
 use arrow_data::ArrayData;
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Fields};
 
+use crate::check::guard;
 use crate::{Error, Result};
+
+/// Batches of fewer bytes are checked sooner than a thread starts.
+const LEAST_SHARED: usize = 8 << 20;
+
+/// Checks the columns of a batch, whose body has so many bytes: several at a time, if it is large.
+/// The error is that of the first column that has one.
+pub(crate) fn validate_columns(fields: &Fields, columns: &[ArrayData], bytes: usize) -> Result<()> {
+    let check = |at: usize| {
+        validate(&columns[at]).map_err(|error| error.at(format!("column {}", fields[at].name())))
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = if bytes < LEAST_SHARED { 1 } else { cores.min(columns.len()) };
+    if threads <= 1 {
+        return (0..columns.len()).try_for_each(check);
+    }
+    let next = AtomicUsize::new(0);
+    let wrong = Mutex::new(None);
+    std::thread::scope(|scope| {
+        let work = || {
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                if at >= columns.len() {
+                    return;
+                }
+                // A panic is to be an error here too, wherever it comes from.
+                if let Err(error) = guard(|| check(at)) {
+                    let mut wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner);
+                    if wrong.as_ref().is_none_or(|(first, _)| at < *first) {
+                        *wrong = Some((at, error));
+                    }
+                    // Those before it are being checked, and no other matters.
+                    next.store(columns.len(), Ordering::Relaxed);
+                }
+            }
+        };
+        for _ in 1..threads {
+            scope.spawn(work);
+        }
+        work();
+    });
+    match wrong.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some((_, error)) => Err(error),
+        None => Ok(()),
+    }
+}
 
 /// Checks an array and its children, except for the values of dictionaries: those were
 /// checked when they were read.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | numbers, times, decimals; keys of dictionaries | its values |
 //! | booleans | a byte, 0 or 1 |
-//! | strings, binary, fixed-size binary of odd width | a [`Span`]: where its bytes lie |
+//! | strings, binary, fixed-size binary of odd width | a [`Span`]: where its bytes lie, or these |
 //! | anything with nulls | beside that, a byte: 0 for null |
 //! | anything else | nothing: it is taken at the end, by the row's number |
 
@@ -47,55 +47,109 @@ unsafe impl Send for Long {}
 // SAFETY: as above.
 unsafe impl Sync for Long {}
 
-/// Where the bytes of a value lie: 48 bits of address, 16 of length; or which of the lane's long
-/// values it is.
+/// Where the bytes of a value lie: 48 bits of address, 16 of length; or the bytes themselves, if they
+/// are few; or which of the lane's long values it is. Little-endian, so that bytes come first.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Span(pub(crate) u64);
+struct Span([u8; 8]);
 
 /// Lengths from here on are too long for a span.
 const LONG: usize = u16::MAX as usize;
 
+/// The most bytes that are in the span itself.
+const INLINE: usize = 6;
+
 impl Span {
-    fn new(bytes: &[u8]) -> Self {
-        Self((bytes.len() as u64) << 48 | bytes.as_ptr().addr() as u64)
+    /// Of some of these bytes, fewer than [`LONG`].
+    #[inline]
+    fn new(data: &[u8], range: Range<usize>) -> Self {
+        let len = range.len();
+        let word = if len > INLINE {
+            data[range].as_ptr().addr() as u64
+        } else if let Some(bytes) = data[range.start..].first_chunk() {
+            u64::from_le_bytes(*bytes) & ((1 << (8 * len)) - 1)
+        } else {
+            let mut bytes = [0; 8];
+            bytes[..len].copy_from_slice(&data[range]);
+            u64::from_le_bytes(bytes)
+        };
+        Self(((len as u64) << 48 | word).to_le_bytes())
     }
 
-    /// How many bytes it has.
+    /// The lane's long value of this number.
+    fn long(number: usize) -> Self {
+        Self(((LONG as u64) << 48 | number as u64).to_le_bytes())
+    }
+
+    fn len(self) -> usize {
+        (u64::from_le_bytes(self.0) >> 48) as usize
+    }
+
+    /// The address, or the number.
+    fn at(self) -> usize {
+        (u64::from_le_bytes(self.0) & 0xffff_ffff_ffff) as usize
+    }
+}
+
+/// The values of a lane of spans, as they are staged or were moved.
+#[derive(Clone, Copy)]
+pub(crate) struct Spans<'a> {
+    places: &'a [[u8; 8]],
+    long: &'a [Long],
+}
+
+impl<'a> Spans<'a> {
+    /// # Safety
+    /// The values must be spans of a lane with these long values, whose source still lives.
+    pub(crate) unsafe fn new(values: &'a [u8], long: &'a [Long]) -> Self {
+        Self { places: values.as_chunks().0, long }
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.places.len()
+    }
+
+    /// How many bytes a value has.
     #[inline]
-    pub(crate) fn len(self, long: &[Long]) -> usize {
-        match (self.0 >> 48) as usize {
-            LONG => long[(self.0 & 0xffff_ffff_ffff) as usize].bytes.len(),
+    pub(crate) fn len(&self, row: usize) -> usize {
+        let span = Span(self.places[row]);
+        match span.len() {
+            LONG => self.long[span.at()].bytes.len(),
             len => len,
         }
     }
 
-    /// The bytes.
-    ///
-    /// # Safety
-    /// The span must be one of a lane with these long values, whose source still lives.
+    /// A value.
     #[inline]
-    pub(crate) unsafe fn bytes(self, long: &[Long]) -> &[u8] {
-        let at = (self.0 & 0xffff_ffff_ffff) as usize;
-        match (self.0 >> 48) as usize {
-            // SAFETY: the caller's promise.
-            LONG => unsafe { &*long[at].bytes },
-            // SAFETY: as above.
-            len => unsafe {
-                std::slice::from_raw_parts(std::ptr::with_exposed_provenance(at), len)
-            },
+    pub(crate) fn bytes(&self, row: usize) -> &'a [u8] {
+        let place = &self.places[row];
+        let span = Span(*place);
+        let len = span.len();
+        if len == LONG {
+            // SAFETY: the promise of `new`.
+            return unsafe { &*self.long[span.at()].bytes };
         }
+        let far = std::ptr::with_exposed_provenance(span.at());
+        let start = if len > INLINE { far } else { place.as_ptr() };
+        // SAFETY: the promise of `new`; bytes in the span live as long as that.
+        unsafe { std::slice::from_raw_parts(start, len) }
     }
 
-    /// Asks the processor to fetch the bytes: the first, and the last of a short value.
+    /// Asks the processor to fetch a value, if there is such a row: the first bytes, and the last
+    /// of a short one.
     #[inline]
-    pub(crate) fn prefetch(self) {
+    pub(crate) fn prefetch(&self, row: usize) {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch of any address is harmless.
-        unsafe {
+        if let Some(span) = self.places.get(row).map(|place| Span(*place))
+            && span.len() > INLINE
+        {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let (at, len) = ((self.0 & 0xffff_ffff_ffff) as usize, (self.0 >> 48) as usize);
-            _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(at));
-            _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(at + len.min(64)));
+            let (at, len) = (span.at(), span.len());
+            // SAFETY: a prefetch of any address is harmless.
+            unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(at));
+                _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(at + len.min(64)));
+            }
         }
     }
 }
@@ -111,15 +165,15 @@ impl Lane {
         let mut row = 0;
         for array in source.column(column) {
             if longest(array) >= LONG {
-                each_value(array, 0..array.len(), |at, bytes| {
-                    if bytes.len() >= LONG {
-                        long.push(Long { row: row + at, bytes });
+                each_value(array, 0..array.len(), |at, data, range| {
+                    if range.len() >= LONG {
+                        long.push(Long { row: row + at, bytes: &data[range] });
                     }
                 });
             }
             // Spans are made of addresses, and addresses of them are read again.
-            each_value(array, 0..array.len().min(1), |_, bytes| {
-                let _ = bytes.as_ptr().expose_provenance();
+            each_value(array, 0..array.len().min(1), |_, data, _| {
+                let _ = data.as_ptr().expose_provenance();
             });
             row += array.len();
         }
@@ -163,15 +217,15 @@ impl Lane {
                 target.resize(run.len * 8, 0);
                 let mut places = target.as_chunks_mut().0.iter_mut();
                 let mut next = long.partition_point(|long| long.row < run.row);
-                each_value(source.batches[run.batch].column(*column), rows, |_, bytes| {
-                    let span = if bytes.len() < LONG {
-                        Span::new(bytes)
+                each_value(source.batches[run.batch].column(*column), rows, |_, data, range| {
+                    let span = if range.len() < LONG {
+                        Span::new(data, range)
                     } else {
                         next += 1;
-                        Span((LONG as u64) << 48 | (next as u64 - 1))
+                        Span::long(next - 1)
                     };
                     if let Some(place) = places.next() {
-                        *place = span.0.to_ne_bytes();
+                        *place = span.0;
                     }
                 });
             }
@@ -207,11 +261,11 @@ fn primitive(array: &dyn Array, range: Range<usize>) -> &[u8] {
     }
 }
 
-/// Calls `each` for the bytes of every row, nulls included.
+/// Calls `each` for every row, nulls included, with the array's bytes and which of them are its.
 pub(crate) fn each_value<'a>(
     array: &'a dyn Array,
     rows: Range<usize>,
-    mut each: impl FnMut(usize, &'a [u8]),
+    mut each: impl FnMut(usize, &'a [u8], Range<usize>),
 ) {
     match array.data_type() {
         DataType::Utf8 => variable(array.as_string::<i32>(), rows, each),
@@ -221,7 +275,7 @@ pub(crate) fn each_value<'a>(
         DataType::FixedSizeBinary(width) => {
             let data = array.as_fixed_size_binary().value_data();
             let width = *width as usize;
-            rows.for_each(|row| each(row, &data[row * width..(row + 1) * width]));
+            rows.for_each(|row| each(row, data, row * width..(row + 1) * width));
         }
         other => unreachable!("{other} is not of bytes"),
     }
@@ -247,12 +301,12 @@ fn longest(array: &dyn Array) -> usize {
 fn variable<'a, T: ByteArrayType>(
     array: &'a GenericByteArray<T>,
     rows: Range<usize>,
-    mut each: impl FnMut(usize, &'a [u8]),
+    mut each: impl FnMut(usize, &'a [u8], Range<usize>),
 ) {
     let data = array.value_data();
     let offsets = &array.value_offsets()[rows.start..=rows.end];
     for (at, pair) in offsets.windows(2).enumerate() {
-        each(rows.start + at, &data[pair[0].as_usize()..pair[1].as_usize()]);
+        each(rows.start + at, data, pair[0].as_usize()..pair[1].as_usize());
     }
 }
 

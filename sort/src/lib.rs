@@ -36,6 +36,7 @@ mod memory;
 mod options;
 mod order;
 mod place;
+mod size;
 mod sorted;
 mod source;
 mod take;
@@ -85,6 +86,8 @@ pub fn sort(
         }
         None => {
             let mut writer = store.writer(into, sorting.schema(), put)?;
+            // What has no room for sure is to be told of before the work.
+            writer.reserve(sorting.least_bytes() as u64)?;
             sorting.take(|batch| writer.write(batch))?;
             writer.finish()
         }

@@ -16,7 +16,7 @@ use crate::engine::{Sorter, is_streamed};
 use crate::kernels::bits;
 use crate::kernels::permute::copy_short;
 use crate::keys::{Keys, is_plain};
-use crate::lanes::{Lane, Long, value_width};
+use crate::lanes::{Lane, Long, Spans, value_width};
 use crate::memory::Scratch;
 use crate::options::Stage;
 use crate::source::Source;
@@ -428,8 +428,9 @@ unsafe fn gather(
     let lens = workers.collect(Stage::Gather, blocks, Vec::new, |at, bytes| {
         // SAFETY: the caller's promise.
         unsafe { read_spans(spans, block(at, rows), bytes) };
-        let lens = (0..block(at, rows).len()).map(|row| crate::keys::span(bytes, row).len(long));
-        Ok((lens.sum::<usize>(), 0))
+        // SAFETY: the lane's spans.
+        let spans = unsafe { Spans::new(bytes, long) };
+        Ok(((0..spans.count()).map(|row| spans.len(row)).sum::<usize>(), 0))
     })?;
     let mut start = 0;
     let starts: Vec<usize> = lens
@@ -447,18 +448,18 @@ unsafe fn gather(
         // SAFETY: the caller's promise.
         unsafe { read_spans(spans, range.clone(), bytes) };
         let mut offset = starts[at];
-        for row in 0..range.len() {
-            if row + AHEAD < range.len() {
-                crate::keys::span(bytes, row + AHEAD).prefetch();
-            }
-            // SAFETY: the lane's spans; offsets of a block's rows, and bytes between its start
-            // and the next one's, are its own.
+        // SAFETY: the lane's spans.
+        let spans = unsafe { Spans::new(bytes, long) };
+        for row in 0..spans.count() {
+            spans.prefetch(row + AHEAD);
+            let text = spans.bytes(row);
+            // SAFETY: offsets of a block's rows, and bytes between its start and the next one's,
+            // are its own.
             unsafe {
                 places.set_offset(range.start + row, offset);
-                let text = crate::keys::span(bytes, row).bytes(long);
                 copy_short(text, places.values.add(offset));
-                offset += text.len();
             }
+            offset += text.len();
         }
         Ok(range.len())
     })
@@ -480,16 +481,13 @@ unsafe fn gather_wide(
         let range = block(at, rows);
         // SAFETY: the caller's promise.
         unsafe { read_spans(spans, range.clone(), bytes) };
-        for row in 0..range.len() {
-            if row + AHEAD < range.len() {
-                crate::keys::span(bytes, row + AHEAD).prefetch();
-            }
-            // SAFETY: the lane's spans; each row's place is its own.
-            unsafe {
-                let value = crate::keys::span(bytes, row).bytes(long);
-                let place = target.row((range.start + row) as u64);
-                std::ptr::copy_nonoverlapping(value.as_ptr(), place, value.len());
-            }
+        // SAFETY: the lane's spans.
+        let spans = unsafe { Spans::new(bytes, long) };
+        for row in 0..spans.count() {
+            spans.prefetch(row + AHEAD);
+            let place = target.row((range.start + row) as u64);
+            // SAFETY: each row's place is its own.
+            unsafe { copy_short(spans.bytes(row), place) };
         }
         Ok(range.len())
     })

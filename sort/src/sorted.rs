@@ -15,6 +15,7 @@ use crate::lanes::Lane;
 use crate::memory::Memory;
 use crate::options::{NanOrder, SortKey, SortOptions};
 use crate::place::{self, Column, Placement};
+use crate::size::least_bytes;
 use crate::source::Source;
 use crate::take;
 use crate::workers::Workers;
@@ -76,6 +77,13 @@ impl<'a> Sorting<'a> {
     /// The schema of the result, which tells the order.
     pub(crate) fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// The bytes that the result has at the least.
+    pub(crate) fn least_bytes(&self) -> usize {
+        let columns: Vec<usize> = (0..self.schema.fields().len()).collect();
+        let of_result = |batch: &RecordBatch| batch.project(&columns).ok();
+        self.source.batches.iter().filter_map(of_result).map(|batch| least_bytes(&batch)).sum()
     }
 
     /// Sorts into a file that the placement laid out, with spare memory to do so.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
+use arrow_array::builder::{Int64Builder, ListBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
@@ -301,4 +302,27 @@ fn what_makes_no_sense_is_misuse() {
     let output = run(&daemon.url(), &args);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("give -o FILE for the result"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_table_of_lists_that_has_no_room_says_so_before_it_starts() {
+    let daemon = Daemon::start("24MiB");
+    let store = daemon.connect();
+    let mut lists = ListBuilder::new(Int64Builder::new());
+    for at in 0..200_000 {
+        lists.append_value((0..8).map(|more| Some(mixed(at + more))));
+    }
+    let keys = Int64Array::from_iter_values((0..200_000).map(mixed));
+    let columns: [(_, ArrayRef); 2] = [("k", Arc::new(keys)), ("l", Arc::new(lists.finish()))];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    store.put("t", &batch.schema(), &[batch], &PutOptions::default()).unwrap();
+
+    let output = run(&daemon.url(), &["sort", "t", "--by", "k", "--into", "sorted"]);
+
+    let told = stderr(&output);
+    assert!(told.contains("object sorted needs") && !told.contains("written already"), "{told}");
+    assert_eq!(store.list("", false).unwrap().len(), 1);
+    let room =
+        run(&daemon.url(), &["sort", "t", "--by", "k", "-o", "/dev/null", "--memory", "8MiB"]);
+    assert!(!room.status.success() && stderr(&room).contains("format"), "{}", stderr(&room));
 }

@@ -79,6 +79,29 @@ fn text_that_is_not_utf8_is_refused() {
 }
 
 #[test]
+fn the_first_wrong_column_of_a_large_batch_is_named() {
+    // Large enough for several threads.
+    let words: ArrayRef = Arc::new(StringArray::from_iter_values(
+        (0..400_000).map(|row| format!("word number {row:08}")),
+    ));
+    let words = batch(vec![words.clone(), words.clone(), words.clone(), words]);
+    let bytes = write(&words.schema(), &[words]);
+    assert!(try_to_read(bytes.clone()));
+    let needle = b"word number 00399999";
+    let found = bytes.windows(needle.len()).enumerate().filter(|(_, window)| window == needle);
+    let places: Vec<usize> = found.map(|(at, _)| at).collect();
+    assert_eq!(places.len(), 4);
+
+    let error = File::open(changed(&bytes, |bytes| {
+        for place in &places[1..] {
+            bytes[*place] = 0xff;
+        }
+    }));
+
+    assert!(error.unwrap_err().to_string().starts_with("batch 0: column c1: "));
+}
+
+#[test]
 fn a_first_offset_outside_of_the_values_is_refused() {
     let words = batch(vec![Arc::new(StringArray::from(vec!["needle", "hay"]))]);
     let bytes = write(&words.schema(), &[words]);

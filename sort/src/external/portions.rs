@@ -1,9 +1,9 @@
 //! The input, in portions that memory holds.
 
-use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::DataType;
+use arrow_array::RecordBatch;
 use sheaf_store::{Error, Result};
+
+use crate::size::batch_bytes;
 
 /// Batches, taken as many at a time as a number of bytes holds.
 pub(super) struct Portions<I> {
@@ -74,32 +74,11 @@ impl<E: From<Error>, I: Iterator<Item = Result<RecordBatch, E>>> Portions<I> {
     }
 }
 
-/// The bytes of a batch's rows, about: what they share with others is not counted.
-pub(super) fn batch_bytes(batch: &RecordBatch) -> usize {
-    batch.columns().iter().map(array_bytes).sum()
-}
-
-fn array_bytes(array: &ArrayRef) -> usize {
-    let beside = |views: &[u128]| -> usize {
-        let lens = views.iter().map(|view| *view as u32 as usize);
-        views.len() * 16 + lens.filter(|len| *len > 12).sum::<usize>()
-    };
-    match array.data_type() {
-        DataType::Utf8View => beside(array.as_string_view().views()),
-        DataType::BinaryView => beside(array.as_binary_view().views()),
-        DataType::Dictionary(keys, _) => array.len() * keys.primitive_width().unwrap_or(8),
-        _ => {
-            let data = array.to_data();
-            data.get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use arrow_array::Int64Array;
+    use arrow_array::{ArrayRef, Int64Array};
 
     use super::*;
 
@@ -133,11 +112,5 @@ mod tests {
     #[test]
     fn a_row_that_is_longer_than_a_portion_is_one() {
         assert_eq!(portions(&[3], 4), [vec![1], vec![1], vec![1]]);
-    }
-
-    #[test]
-    fn a_slice_counts_its_own_rows() {
-        let batch = batch(1000).unwrap();
-        assert_eq!(batch_bytes(&batch.slice(10, 5)), 40);
     }
 }

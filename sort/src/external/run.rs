@@ -17,7 +17,7 @@ use sheaf_store::Result;
 
 use super::Spill;
 use super::file::{ArrowFile, failed};
-use super::portions::batch_bytes;
+use crate::size::batch_bytes;
 use crate::sorted::{KeyRows, Sorted};
 use crate::source::Source;
 

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`network`] | sorts many short runs of 32-bit words at once | AVX-512 |
 //! | [`combine`] | scatters values to buckets, by lines of 128 bytes | streaming stores |
+//! | [`letters`] | the first letters of strings as numbers | AVX-512 with VBMI |
 //! | [`past`] | copies to memory that nobody reads soon | streaming stores |
 //! | [`permute`] | puts values into a given order, or in reverse | |
 //! | [`search`] | finds codes among splitters, several in step | |
@@ -15,6 +16,7 @@
 
 pub(crate) mod bits;
 pub(crate) mod combine;
+pub(crate) mod letters;
 pub(crate) mod network;
 pub(crate) mod past;
 pub(crate) mod permute;

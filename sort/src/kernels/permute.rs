@@ -88,6 +88,8 @@ pub(crate) unsafe fn copy_short(source: &[u8], target: *mut u8) {
             8..=16 => ends::<u64>(source, target),
             17..=32 => ends::<u128>(source, target),
             4..8 => ends::<u32>(source, target),
+            2..4 => ends::<u16>(source, target),
+            1 => ends::<u8>(source, target),
             33..=64 => ends::<[u128; 2]>(source, target),
             len => std::ptr::copy_nonoverlapping(source.as_ptr(), target, len),
         }

@@ -247,7 +247,7 @@ fn texts(source: &Source, column: usize) -> Vec<&[u8]> {
         let (batch, row) = source.locate(at * rows / count);
         let array = source.batches[batch].column(column);
         if array.is_valid(row) {
-            each_value(array, row..row + 1, |_, text| texts.push(text));
+            each_value(array, row..row + 1, |_, data, range| texts.push(&data[range]));
         }
     }
     texts

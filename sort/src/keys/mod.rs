@@ -19,7 +19,7 @@ pub(crate) use self::build::{KeyColumn, is_plain};
 
 use self::native::{Native, Shift};
 use self::text::Coder;
-use crate::lanes::{Lane, Long, Span, Staging};
+use crate::lanes::{Lane, Long, Spans, Staging};
 use crate::options::NanOrder;
 use crate::source::{Run, Source};
 
@@ -173,19 +173,30 @@ impl Part {
                 return;
             }
             Kind::Text(coder) => {
-                let spans = column.values.as_chunks().0;
-                for (at, (bytes, number)) in spans.iter().zip(numbers.iter_mut()).enumerate() {
-                    if let Some(ahead) = spans.get(at + 8) {
-                        Span(u64::from_ne_bytes(*ahead)).prefetch();
-                    }
-                    // SAFETY: the lane's spans, of a source that is there.
-                    let text = unsafe { Span(u64::from_ne_bytes(*bytes)).bytes(column.long) };
-                    let code = coder.code(text);
-                    *number = if self.descending { coder.most() - code } else { code };
-                }
+                self.text_numbers(coder, column, numbers);
             }
         }
         self.mark_nulls(column, self.bump, numbers);
+    }
+
+    fn text_numbers(&self, coder: &Coder, column: Column<'_>, numbers: &mut [u64]) {
+        // SAFETY: the lane's spans, of a source that is there.
+        let spans = unsafe { Spans::new(column.values, column.long) };
+        let (fours, rest) = numbers.as_chunks_mut::<4>();
+        let last = 4 * fours.len();
+        coder.wide(|| {
+            for (at, four) in fours.iter_mut().enumerate() {
+                let first = 4 * at;
+                (first + 8..first + 12).for_each(|ahead| spans.prefetch(ahead));
+                *four = coder.four([0, 1, 2, 3].map(|more| spans.bytes(first + more)));
+            }
+        });
+        for (at, number) in rest.iter_mut().enumerate() {
+            *number = coder.code(spans.bytes(last + at));
+        }
+        if self.descending {
+            numbers.iter_mut().for_each(|number| *number = coder.most() - *number);
+        }
     }
 
     fn mark_nulls(&self, column: Column<'_>, bump: u64, numbers: &mut [u64]) {
@@ -214,17 +225,12 @@ impl Part {
             Kind::Native(native, _) => native.compare(column.values, nan, a, b),
             Kind::Text(_) => {
                 // SAFETY: the lane's spans, of a source that is there.
-                let text = |row| unsafe { span(column.values, row).bytes(column.long) };
-                text(a).cmp(text(b))
+                let spans = unsafe { Spans::new(column.values, column.long) };
+                spans.bytes(a).cmp(spans.bytes(b))
             }
         };
         if self.descending { order.reverse() } else { order }
     }
-}
-
-/// A lane's span.
-pub(crate) fn span(values: &[u8], row: usize) -> Span {
-    Span(u64::from_ne_bytes(values.as_chunks().0[row]))
 }
 
 /// A dictionary key, as an index; one that is negative, as a null's may be, is none.

@@ -7,6 +7,8 @@
 //! **Invariant:** a code never contradicts the order of the strings, whatever the sample was. Equal
 //! codes say nothing.
 
+use crate::kernels::letters::{Letters, MOST_LETTERS};
+
 /// How strings become codes.
 #[derive(Debug)]
 pub(crate) struct Coder {
@@ -24,13 +26,12 @@ pub(crate) struct Coder {
     low_power: u64,
     /// The greatest code.
     most: u64,
+    /// The alphabet, if strings can be encoded several at a time.
+    fast: Option<Letters>,
 }
 
 /// Marks bytes that are not in the alphabet.
 const UNSEEN: u16 = 1 << 15;
-
-/// Letters beyond these are left to a comparison.
-const MOST_LETTERS: usize = 16;
 
 impl Coder {
     /// A coder with codes of at most this many bits (3 to 64), from a sample of the strings.
@@ -56,8 +57,32 @@ impl Coder {
         }
         let powers = std::array::from_fn(|at| if at <= letters { radix.pow(at as u32) } else { 0 });
         let low_power = powers[letters - letters / 2];
+        let place = |byte: u8| seen[usize::from(byte)].then(|| ranks[usize::from(byte)].into());
+        let fast = Letters::new(place, radix, letters);
         let common = common.to_vec();
-        Self { common, ranks, radix, letters, powers, low_power, most: power + 1 }
+        Self { common, ranks, radix, letters, powers, low_power, most: power + 1, fast }
+    }
+
+    /// Does work that calls [`four`](Self::four), compiled for what that needs.
+    #[inline(always)]
+    pub(crate) fn wide(&self, work: impl FnOnce()) {
+        match &self.fast {
+            Some(fast) => fast.wide(work),
+            None => work(),
+        }
+    }
+
+    /// The codes of four strings.
+    #[inline(always)]
+    pub(crate) fn four(&self, texts: [&[u8]; 4]) -> [u64; 4] {
+        let common = self.common.as_slice();
+        if let Some(fast) = &self.fast
+            && (common.is_empty() || texts.iter().all(|text| text.starts_with(common)))
+            && let Some(numbers) = fast.four(texts.map(|text| &text[common.len()..]))
+        {
+            return numbers.map(|number| number + 1);
+        }
+        texts.map(|text| self.code(text))
     }
 
     /// The greatest code there is.
@@ -160,6 +185,8 @@ mod tests {
             let coder = Coder::new(&sample, bits);
 
             let (code_a, code_b) = (coder.code(a.as_bytes()), coder.code(b.as_bytes()));
+            let four = [&a, &b, &b, &a].map(|text| text.as_bytes());
+            prop_assert_eq!(coder.four(four), [code_a, code_b, code_b, code_a]);
 
             if code_a != code_b {
                 prop_assert_eq!(code_a.cmp(&code_b), a.as_bytes().cmp(b.as_bytes()));

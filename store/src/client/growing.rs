@@ -51,6 +51,19 @@ impl GrowingDraft {
         self.written + bytes <= self.core.len()
     }
 
+    /// Makes room for `bytes` more, all at once: so that what has none is told of before it is
+    /// written. What is not used goes back at the seal.
+    ///
+    /// # Errors
+    /// [`Kind::Full`] when the store has no room for them; the draft is as it was then.
+    pub fn reserve(&mut self, bytes: u64) -> Result<()> {
+        let end = self.written as u64 + bytes;
+        if end <= self.core.len() as u64 {
+            return Ok(());
+        }
+        self.core.reserve(end)
+    }
+
     /// Counts `bytes` more as written, and returns them to be written: shared memory, where the
     /// draft is large. `ahead` says that more follows, so that room for it may be asked for.
     ///
@@ -58,7 +71,7 @@ impl GrowingDraft {
     /// [`Kind::Full`] when the store has no room for them; the draft is as it was then.
     pub fn extend(&mut self, bytes: usize, ahead: bool) -> Result<&mut [u8]> {
         let (start, end) = (self.written, self.written + bytes);
-        self.reserve(end as u64, ahead)?;
+        self.make_room(end as u64, ahead)?;
         self.written = end;
         if ahead {
             self.look_ahead(bytes as u64)?;
@@ -102,7 +115,7 @@ impl GrowingDraft {
 
     /// Makes room for `end` bytes: more than that while there is plenty, so that a long stream
     /// asks seldom.
-    fn reserve(&mut self, end: u64, ahead: bool) -> Result<()> {
+    fn make_room(&mut self, end: u64, ahead: bool) -> Result<()> {
         let room = self.core.len() as u64;
         if end <= room {
             return Ok(());

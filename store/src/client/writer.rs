@@ -48,6 +48,16 @@ impl TableWriter {
         self.draft.written() as u64
     }
 
+    /// Makes room for this many bytes more, so that a store without it says so before they are
+    /// written. What is not used goes back when the table is finished.
+    ///
+    /// # Errors
+    /// [`Kind::Full`](crate::Kind::Full) when the store has no room for them. What was written
+    /// before stays.
+    pub fn reserve(&mut self, bytes: u64) -> Result<()> {
+        self.draft.reserve(bytes)
+    }
+
     /// Writes a batch: one copy, into the table's final memory.
     ///
     /// # Errors
