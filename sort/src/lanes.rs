@@ -12,12 +12,11 @@ use std::ops::Range;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::ByteArrayType;
-use arrow_array::{Array, GenericByteArray, OffsetSizeTrait, downcast_primitive_array};
+use arrow_array::{Array, ArrayRef, GenericByteArray, downcast_primitive_array};
 use arrow_buffer::ArrowNativeType;
 use arrow_schema::DataType;
 
 use crate::kernels::bits;
-use crate::kernels::wide::wide;
 use crate::source::{Run, Source};
 
 /// One lane.
@@ -29,62 +28,91 @@ pub(crate) enum Lane {
     Booleans { column: usize },
     /// Whether a column's row is valid.
     Validity { column: usize },
-    /// Where the bytes of a column's row lie; `long` are those a span has no room for.
-    Spans { column: usize, long: Vec<Long> },
+    /// Where the bytes of a column's row lie; `texts` finds those that a span can't tell of.
+    Spans { column: usize, texts: Texts },
     /// The row's number.
     Rows,
 }
 
-/// Bytes too many for a [`Span`] to count.
+/// A column's values, by the row's number.
 #[derive(Debug)]
-pub(crate) struct Long {
-    row: usize,
-    bytes: *const [u8],
+pub(crate) struct Texts {
+    arrays: Vec<ArrayRef>,
+    /// The number of each array's first row.
+    starts: Vec<usize>,
 }
 
-// SAFETY: the bytes are those of a source that is shared and outlives the lane.
-unsafe impl Send for Long {}
-// SAFETY: as above.
-unsafe impl Sync for Long {}
+/// Of a lane that has no spans.
+static NONE: Texts = Texts { arrays: Vec::new(), starts: Vec::new() };
 
-/// Where the bytes of a value lie: 48 bits of address, 16 of length; or the bytes themselves, if they
-/// are few; or which of the lane's long values it is. Little-endian, so that bytes come first.
+impl Texts {
+    fn new(source: &Source, column: usize) -> Self {
+        let arrays: Vec<ArrayRef> = source.column(column).cloned().collect();
+        let starts = arrays.iter().scan(0, |end, array| {
+            let start = *end;
+            *end += array.len();
+            Some(start)
+        });
+        let starts = starts.collect();
+        Self { arrays, starts }
+    }
+
+    /// Slow: for the few that are long.
+    #[cold]
+    fn get(&self, row: usize) -> &[u8] {
+        let at = self.starts.partition_point(|start| *start <= row) - 1;
+        let within = row - self.starts[at];
+        let mut found = [].as_slice();
+        each_value(&self.arrays[at], within..within + 1, |_, data, range| found = &data[range]);
+        found
+    }
+}
+
+/// Where the bytes of a value lie: 48 bits of address, and above them the length; or the bytes
+/// themselves, if they are few; or the number of the row, if they are many. Little-endian, so that
+/// bytes come first, and the eighth tells what it is.
 #[derive(Clone, Copy, Debug)]
 struct Span([u8; 8]);
 
-/// Lengths from here on are too long for a span.
-const LONG: usize = u16::MAX as usize;
-
 /// The most bytes that are in the span itself.
-const INLINE: usize = 6;
+const INLINE: usize = 7;
+
+/// The eighth byte of a span of no bytes; that of one of `n` is `n` more.
+const SHORT: u8 = 0xf8;
+
+/// The length that says that the value is found by its row.
+const LONG: usize = ((SHORT as usize) << 8) - 1;
 
 impl Span {
-    /// Of some of these bytes, fewer than [`LONG`].
+    /// Of some of these bytes, which are those of a row.
     #[inline]
-    fn new(data: &[u8], range: Range<usize>) -> Self {
+    fn new(data: &[u8], range: Range<usize>, row: usize) -> Self {
         let len = range.len();
-        let word = if len > INLINE {
-            data[range].as_ptr().addr() as u64
-        } else if let Some(bytes) = data[range.start..].first_chunk() {
-            u64::from_le_bytes(*bytes) & ((1 << (8 * len)) - 1)
+        let word = if len >= LONG {
+            (LONG as u64) << 48 | row as u64
+        } else if len > INLINE {
+            (len as u64) << 48 | data[range].as_ptr().addr() as u64
         } else {
-            let mut bytes = [0; 8];
-            bytes[..len].copy_from_slice(&data[range]);
-            u64::from_le_bytes(bytes)
+            let bytes = match data[range.start..].first_chunk() {
+                Some(bytes) => u64::from_le_bytes(*bytes) & ((1 << (8 * len)) - 1),
+                None => data[range].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+            };
+            u64::from(SHORT + len as u8) << 56 | bytes
         };
-        Self(((len as u64) << 48 | word).to_le_bytes())
+        Self(word.to_le_bytes())
     }
 
-    /// The lane's long value of this number.
-    fn long(number: usize) -> Self {
-        Self(((LONG as u64) << 48 | number as u64).to_le_bytes())
+    /// The length, if the bytes are in the span.
+    fn short(self) -> Option<usize> {
+        (self.0[7] >= SHORT).then(|| usize::from(self.0[7] - SHORT))
     }
 
+    /// The length, if they are not.
     fn len(self) -> usize {
         (u64::from_le_bytes(self.0) >> 48) as usize
     }
 
-    /// The address, or the number.
+    /// The address, or the row.
     fn at(self) -> usize {
         (u64::from_le_bytes(self.0) & 0xffff_ffff_ffff) as usize
     }
@@ -94,14 +122,14 @@ impl Span {
 #[derive(Clone, Copy)]
 pub(crate) struct Spans<'a> {
     places: &'a [[u8; 8]],
-    long: &'a [Long],
+    texts: &'a Texts,
 }
 
 impl<'a> Spans<'a> {
     /// # Safety
-    /// The values must be spans of a lane with these long values, whose source still lives.
-    pub(crate) unsafe fn new(values: &'a [u8], long: &'a [Long]) -> Self {
-        Self { places: values.as_chunks().0, long }
+    /// The values must be spans of the lane with these texts, whose source still lives.
+    pub(crate) unsafe fn new(values: &'a [u8], texts: &'a Texts) -> Self {
+        Self { places: values.as_chunks().0, texts }
     }
 
     /// How many there are.
@@ -113,8 +141,8 @@ impl<'a> Spans<'a> {
     #[inline]
     pub(crate) fn len(&self, row: usize) -> usize {
         let span = Span(self.places[row]);
-        match span.len() {
-            LONG => self.long[span.at()].bytes.len(),
+        match span.short().unwrap_or(span.len()) {
+            LONG => self.texts.get(span.at()).len(),
             len => len,
         }
     }
@@ -124,13 +152,14 @@ impl<'a> Spans<'a> {
     pub(crate) fn bytes(&self, row: usize) -> &'a [u8] {
         let place = &self.places[row];
         let span = Span(*place);
-        let len = span.len();
-        if len == LONG {
-            // SAFETY: the promise of `new`.
-            return unsafe { &*self.long[span.at()].bytes };
-        }
         let far = std::ptr::with_exposed_provenance(span.at());
-        let start = if len > INLINE { far } else { place.as_ptr() };
+        let (start, len) = match span.short() {
+            Some(len) => (place.as_ptr(), len),
+            None => (far, span.len()),
+        };
+        if len == LONG {
+            return self.texts.get(span.at());
+        }
         // SAFETY: the promise of `new`; bytes in the span live as long as that.
         unsafe { std::slice::from_raw_parts(start, len) }
     }
@@ -141,7 +170,7 @@ impl<'a> Spans<'a> {
     pub(crate) fn prefetch(&self, row: usize) {
         #[cfg(target_arch = "x86_64")]
         if let Some(span) = self.places.get(row).map(|place| Span(*place))
-            && span.len() > INLINE
+            && span.short().is_none()
         {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
             let (at, len) = (span.at(), span.len());
@@ -161,23 +190,21 @@ pub(crate) struct Staging(Vec<u8>);
 impl Lane {
     /// A lane of a column's spans.
     pub(crate) fn spans(source: &Source, column: usize) -> Self {
-        let mut long = Vec::new();
-        let mut row = 0;
         for array in source.column(column) {
-            if longest(array) >= LONG {
-                each_value(array, 0..array.len(), |at, data, range| {
-                    if range.len() >= LONG {
-                        long.push(Long { row: row + at, bytes: &data[range] });
-                    }
-                });
-            }
             // Spans are made of addresses, and addresses of them are read again.
             each_value(array, 0..array.len().min(1), |_, data, _| {
                 let _ = data.as_ptr().expose_provenance();
             });
-            row += array.len();
         }
-        Self::Spans { column, long }
+        Self::Spans { column, texts: Texts::new(source, column) }
+    }
+
+    /// What finds the long values of a lane of spans.
+    pub(crate) fn texts(&self) -> &Texts {
+        match self {
+            Self::Spans { texts, .. } => texts,
+            _ => &NONE,
+        }
     }
 
     /// Bytes in a value.
@@ -213,19 +240,12 @@ impl Lane {
                     target.resize(run.len, 1);
                 }
             },
-            Self::Spans { column, long } => {
+            Self::Spans { column, .. } => {
                 target.resize(run.len * 8, 0);
                 let mut places = target.as_chunks_mut().0.iter_mut();
-                let mut next = long.partition_point(|long| long.row < run.row);
-                each_value(source.batches[run.batch].column(*column), rows, |_, data, range| {
-                    let span = if range.len() < LONG {
-                        Span::new(data, range)
-                    } else {
-                        next += 1;
-                        Span::long(next - 1)
-                    };
+                each_value(source.batches[run.batch].column(*column), rows, |at, data, range| {
                     if let Some(place) = places.next() {
-                        *place = span.0;
+                        *place = Span::new(data, range, run.row + at - run.start).0;
                     }
                 });
             }
@@ -277,23 +297,6 @@ pub(crate) fn each_value<'a>(
             let width = *width as usize;
             rows.for_each(|row| each(row, data, row * width..(row + 1) * width));
         }
-        other => unreachable!("{other} is not of bytes"),
-    }
-}
-
-/// The length of an array's longest value, in bytes.
-fn longest(array: &dyn Array) -> usize {
-    fn of<O: OffsetSizeTrait>(offsets: &[O]) -> usize {
-        let lens = offsets.windows(2).map(|pair| pair[1] - pair[0]);
-        wide(|| lens.fold(O::usize_as(0), |most, len| if len > most { len } else { most }))
-            .as_usize()
-    }
-    match array.data_type() {
-        DataType::Utf8 => of(array.as_string::<i32>().value_offsets()),
-        DataType::LargeUtf8 => of(array.as_string::<i64>().value_offsets()),
-        DataType::Binary => of(array.as_binary::<i32>().value_offsets()),
-        DataType::LargeBinary => of(array.as_binary::<i64>().value_offsets()),
-        DataType::FixedSizeBinary(width) => *width as usize,
         other => unreachable!("{other} is not of bytes"),
     }
 }

@@ -16,7 +16,7 @@ use crate::engine::{Sorter, is_streamed};
 use crate::kernels::bits;
 use crate::kernels::permute::copy_short;
 use crate::keys::{Keys, is_plain};
-use crate::lanes::{Lane, Long, Spans, value_width};
+use crate::lanes::{Lane, Spans, value_width};
 use crate::memory::Scratch;
 use crate::options::Stage;
 use crate::source::Source;
@@ -396,13 +396,6 @@ fn block(at: usize, rows: usize) -> Range<usize> {
     at * BLOCK..((at + 1) * BLOCK).min(rows)
 }
 
-fn long_of(lane: &Lane) -> &[Long] {
-    match lane {
-        Lane::Spans { long, .. } => long,
-        _ => &[],
-    }
-}
-
 /// Reads a block's spans.
 ///
 /// # Safety
@@ -423,13 +416,12 @@ unsafe fn gather(
     workers: &Workers<'_>,
     places: Places,
 ) -> Result<()> {
-    let long = long_of(lane);
     let blocks = rows.div_ceil(BLOCK);
     let lens = workers.collect(Stage::Gather, blocks, Vec::new, |at, bytes| {
         // SAFETY: the caller's promise.
         unsafe { read_spans(spans, block(at, rows), bytes) };
         // SAFETY: the lane's spans.
-        let spans = unsafe { Spans::new(bytes, long) };
+        let spans = unsafe { Spans::new(bytes, lane.texts()) };
         Ok(((0..spans.count()).map(|row| spans.len(row)).sum::<usize>(), 0))
     })?;
     let mut start = 0;
@@ -449,7 +441,7 @@ unsafe fn gather(
         unsafe { read_spans(spans, range.clone(), bytes) };
         let mut offset = starts[at];
         // SAFETY: the lane's spans.
-        let spans = unsafe { Spans::new(bytes, long) };
+        let spans = unsafe { Spans::new(bytes, lane.texts()) };
         for row in 0..spans.count() {
             spans.prefetch(row + AHEAD);
             let text = spans.bytes(row);
@@ -476,13 +468,12 @@ unsafe fn gather_wide(
     workers: &Workers<'_>,
     target: &Target,
 ) -> Result<()> {
-    let long = long_of(lane);
     workers.run(Stage::Gather, rows.div_ceil(BLOCK), Vec::new, |at, bytes| {
         let range = block(at, rows);
         // SAFETY: the caller's promise.
         unsafe { read_spans(spans, range.clone(), bytes) };
         // SAFETY: the lane's spans.
-        let spans = unsafe { Spans::new(bytes, long) };
+        let spans = unsafe { Spans::new(bytes, lane.texts()) };
         for row in 0..spans.count() {
             spans.prefetch(row + AHEAD);
             let place = target.row((range.start + row) as u64);

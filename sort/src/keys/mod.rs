@@ -19,7 +19,7 @@ pub(crate) use self::build::{KeyColumn, is_plain};
 
 use self::native::{Native, Shift};
 use self::text::Coder;
-use crate::lanes::{Lane, Long, Spans, Staging};
+use crate::lanes::{Lane, Spans, Staging, Texts};
 use crate::options::NanOrder;
 use crate::source::{Run, Source};
 
@@ -68,7 +68,7 @@ enum Kind {
 struct Column<'a> {
     values: &'a [u8],
     valid: Option<&'a [u8]>,
-    long: &'a [Long],
+    texts: &'a Texts,
 }
 
 impl Keys {
@@ -153,11 +153,8 @@ impl Keys {
 
 impl Part {
     fn column<'a>(&self, lanes: &'a [Lane], staged: &[&'a [u8]]) -> Column<'a> {
-        let long = match &lanes[self.values] {
-            Lane::Spans { long, .. } => long.as_slice(),
-            _ => &[],
-        };
-        Column { values: staged[self.values], valid: self.valid.map(|lane| staged[lane]), long }
+        let valid = self.valid.map(|lane| staged[lane]);
+        Column { values: staged[self.values], valid, texts: lanes[self.values].texts() }
     }
 
     /// The key's numbers of a column's rows.
@@ -181,7 +178,7 @@ impl Part {
 
     fn text_numbers(&self, coder: &Coder, column: Column<'_>, numbers: &mut [u64]) {
         // SAFETY: the lane's spans, of a source that is there.
-        let spans = unsafe { Spans::new(column.values, column.long) };
+        let spans = unsafe { Spans::new(column.values, column.texts) };
         let (fours, rest) = numbers.as_chunks_mut::<4>();
         let last = 4 * fours.len();
         coder.wide(|| {
@@ -225,7 +222,7 @@ impl Part {
             Kind::Native(native, _) => native.compare(column.values, nan, a, b),
             Kind::Text(_) => {
                 // SAFETY: the lane's spans, of a source that is there.
-                let spans = unsafe { Spans::new(column.values, column.long) };
+                let spans = unsafe { Spans::new(column.values, column.texts) };
                 spans.bytes(a).cmp(spans.bytes(b))
             }
         };
