@@ -164,8 +164,7 @@ impl<'a> Spans<'a> {
         unsafe { std::slice::from_raw_parts(start, len) }
     }
 
-    /// Asks the processor to fetch a value, if there is such a row: the first bytes, and the last
-    /// of a short one.
+    /// Asks the processor to fetch a value, if there is such a row: the first lines of a long one.
     #[inline]
     pub(crate) fn prefetch(&self, row: usize) {
         #[cfg(target_arch = "x86_64")]
@@ -178,6 +177,9 @@ impl<'a> Spans<'a> {
             unsafe {
                 _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(at));
                 _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(at + len.min(64)));
+                if len > 64 {
+                    _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(at + len.min(128)));
+                }
             }
         }
     }

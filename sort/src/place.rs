@@ -30,7 +30,7 @@ const BATCH: u32 = 24;
 const BLOCK: usize = 1 << 16;
 
 /// Strings fetched ahead of their turn.
-const AHEAD: usize = 24;
+const AHEAD: usize = 16;
 
 /// Where each column's rows move.
 pub(crate) struct Placement {

@@ -91,6 +91,7 @@ pub(crate) unsafe fn copy_short(source: &[u8], target: *mut u8) {
             2..4 => ends::<u16>(source, target),
             1 => ends::<u8>(source, target),
             33..=64 => ends::<[u128; 2]>(source, target),
+            65..=128 => ends::<[u128; 4]>(source, target),
             len => std::ptr::copy_nonoverlapping(source.as_ptr(), target, len),
         }
     }
@@ -102,9 +103,9 @@ mod tests {
 
     #[test]
     fn strings_of_every_length_are_copied_and_nothing_beside_them() {
-        let source: Vec<u8> = (1..=100).collect();
-        for len in 0..=100 {
-            let mut target = [0; 120];
+        let source: Vec<u8> = (1..=140).collect();
+        for len in 0..=140 {
+            let mut target = [0; 160];
 
             // SAFETY: the target has room from its tenth byte on.
             unsafe { copy_short(&source[..len], target.as_mut_ptr().add(10)) };
