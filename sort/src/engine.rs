@@ -42,8 +42,8 @@ const BUCKETS: usize = 8 << 10;
 /// Rows whose keys are encoded in one go.
 const RUN: usize = 4096;
 
-/// Rows of one lane copied in one go, where rows are in order: memory is the faster the longer it is
-/// read from one place and written to another.
+/// Rows of one lane copied in one go, where rows are in order: memory is the faster the longer it
+/// is read from one place and written to another.
 const COPIED: usize = 131072;
 
 /// Rows of one lane scattered in one go.

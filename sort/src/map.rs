@@ -2,8 +2,8 @@
 //!
 //! A sample says how codes are spread. Where no bucket needs less than one of 65,536 equal ranges,
 //! it is looked up by range ([`Table`]). Where codes crowd at the lower end, or few small ones are
-//! many rows, by ranges that grow with the code ([`Logarithm`]). Where they crowd elsewhere, or many
-//! values are buckets of their own, it is searched among splitters ([`Splitters`]).
+//! many rows, by ranges that grow with the code ([`Logarithm`]). Where they crowd elsewhere, or
+//! many values are buckets of their own, it is searched among splitters ([`Splitters`]).
 
 use crate::kernels::search::Tree;
 use crate::kernels::wide::wide;

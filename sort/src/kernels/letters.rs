@@ -165,7 +165,9 @@ mod tests {
                 .find(|letters| radix.checked_pow(*letters).is_some())
                 .unwrap() as usize;
             // Every byte from the space on has a place, as many as there are.
-            let place = |byte: u8| u64::from(byte).checked_sub(31).filter(|at| *at <= alphabet && byte < 128);
+            let place = |byte: u8| {
+                u64::from(byte).checked_sub(31).filter(|at| *at <= alphabet && byte < 128)
+            };
             let Some(letters) = Letters::new(place, radix, letters) else { return Ok(()) };
             let texts = texts.each_ref().map(|text| text.as_bytes());
 

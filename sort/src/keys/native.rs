@@ -94,7 +94,11 @@ macro_rules! with_native {
         let (chunks, nan) = ($values, $nan);
         macro_rules! call {
             ($read:expr) => {
-                $function(chunks.as_chunks().0, move |bytes| $read(bytes).ordered(nan) $(, $argument)*)
+                $function(
+                    chunks.as_chunks().0,
+                    move |bytes| $read(bytes).ordered(nan)
+                    $(, $argument)*
+                )
             };
         }
         match $native {
