@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::engine::Sorter;
 use crate::kernels::permute::permute;
 use crate::order::Orderer;
+use crate::ties::Ties;
 
 /// Rows of a bucket of one code that are looked at in one go.
 const PART: u64 = 32 << 10;
@@ -16,6 +17,7 @@ pub(crate) struct Bucket {
     codes: Vec<u64>,
     order: Vec<u32>,
     orderer: Orderer,
+    ties: Ties,
 }
 
 impl Bucket {
@@ -25,6 +27,7 @@ impl Bucket {
             codes: Vec::new(),
             order: Vec::new(),
             orderer: Orderer::default(),
+            ties: Ties::default(),
         }
     }
 
@@ -147,12 +150,13 @@ impl Bucket {
         let lanes: Vec<&[u8]> = self.lanes.iter().map(Vec::as_slice).collect();
         let codes = &self.codes;
         let same = |a: &u32, b: &u32| codes[*a as usize] == codes[*b as usize];
-        for tied in self.order.chunk_by_mut(same) {
-            if tied.len() > 1 {
-                let compare = |a: &u32, b: &u32| {
-                    sorter.keys.compare(sorter.lanes, &lanes, *a as usize, *b as usize)
-                };
-                tied.sort_by(compare);
+        let compare =
+            |a: &u32, b: &u32| sorter.keys.compare(sorter.lanes, &lanes, *a as usize, *b as usize);
+        let deciding = sorter.keys.deciding(sorter.lanes, &lanes);
+        for tied in self.order.chunk_by_mut(same).filter(|tied| tied.len() > 1) {
+            match &deciding {
+                Some(deciding) => self.ties.sort(tied, deciding, compare),
+                None => tied.sort_by(compare),
             }
         }
     }

@@ -42,6 +42,7 @@ mod source;
 mod take;
 mod tally;
 mod target;
+mod ties;
 mod workers;
 
 use std::sync::atomic::{AtomicU64, Ordering};

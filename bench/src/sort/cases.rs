@@ -24,12 +24,13 @@ pub struct Case {
 }
 
 /// Every case, the plainest first.
-pub const CASES: [Case; 18] = [
+pub const CASES: [Case; 19] = [
     Case { name: "int64 + float64", share: 1.0, make: random, by: &["k"] },
     Case { name: "float64", share: 1.0, make: floats, by: &["k"] },
     Case { name: "8 columns", share: 0.5, make: eight, by: &["k"] },
     Case { name: "strings 8-24", share: 0.2, make: strings, by: &["k"] },
     Case { name: "strings, shared prefix", share: 0.2, make: prefixed, by: &["k"] },
+    Case { name: "strings, two prefixes", share: 0.2, make: addresses, by: &["k"] },
     Case { name: "two int64 keys", share: 0.5, make: two, by: &["k", "l"] },
     Case { name: "int32 + string keys", share: 0.2, make: mixed, by: &["k", "l"] },
     Case { name: "nullable key", share: 1.0, make: nullable, by: &["k"] },
@@ -131,6 +132,15 @@ fn strings(rows: usize) -> Columns {
 
 fn prefixed(rows: usize) -> Columns {
     let text = |at| format!("https://example.org/datasets/{}", word(at));
+    vec![("k", texts(rows, text)), payload(rows)]
+}
+
+/// Half of them agree in more letters than any code holds, and so does the other half.
+fn addresses(rows: usize) -> Columns {
+    let text = |at| {
+        let scheme = if mix(at + 5).is_multiple_of(2) { "http" } else { "https" };
+        format!("{scheme}://www.example.org/datasets/{}", word(at))
+    };
     vec![("k", texts(rows, text)), payload(rows)]
 }
 

@@ -165,7 +165,7 @@ impl Part {
         })
     }
 
-    fn is_exact(&self) -> bool {
+    pub(super) fn is_exact(&self) -> bool {
         match &self.kind {
             Kind::Native(_, shift) => shift.drop == 0,
             Kind::Ranks { .. } => true,

@@ -22,6 +22,7 @@ use self::text::Coder;
 use crate::lanes::{Lane, Spans, Staging, Texts};
 use crate::options::NanOrder;
 use crate::source::{Run, Source};
+use crate::ties::Deciding;
 
 /// The keys of a sort.
 #[derive(Debug)]
@@ -139,6 +140,24 @@ impl Keys {
                 *code = code.unbounded_shl(part.taken) | number >> cut;
             }
         }
+    }
+
+    /// The strings that decide between rows of equal codes, if strings do: what comes before them
+    /// is in the code then, all of it.
+    pub(crate) fn deciding<'a>(
+        &self,
+        lanes: &'a [Lane],
+        staged: &[&'a [u8]],
+    ) -> Option<Deciding<'a>> {
+        let decided = |part: &Part| part.is_exact() && part.taken == part.bits;
+        let at = self.parts.iter().position(|part| !decided(part))?;
+        let part = &self.parts[at];
+        let Kind::Text(_) = part.kind else { return None };
+        let Column { values, valid, texts } = part.column(lanes, staged);
+        // SAFETY: the lane's spans, of a source that is there.
+        let spans = unsafe { Spans::new(values, texts) };
+        let last = at + 1 == self.parts.len();
+        Some(Deciding { spans, valid, descending: part.descending, last })
     }
 
     /// Compares two rows in full.

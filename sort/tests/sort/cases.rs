@@ -62,7 +62,7 @@ fn every_pattern_is_sorted_stably() {
 
 #[test]
 fn texts_of_every_kind_are_sorted() {
-    let patterns: [fn(u64) -> String; 7] = [
+    let patterns: [fn(u64) -> String; 9] = [
         |at| if at.is_multiple_of(2) { "a word in half".into() } else { format!("{}", mixed(at)) },
         |at| format!("{:016x}", mixed(at)),
         |at| format!("https://example.org/path/{:08}", mixed(at) % 100_000),
@@ -70,6 +70,12 @@ fn texts_of_every_kind_are_sorted() {
         |at| "x".repeat((mixed(at) % 40) as usize),
         |at| format!("same beginning of them all {}{:040}", mixed(at) % 2, mixed(at + 1) % 50),
         |at| if at.is_multiple_of(1000) { "long ".repeat(20_000) } else { format!("{at}") },
+        |at| {
+            let host =
+                ["http://example.org/", "https://www.example.org/"][(mixed(at) % 2) as usize];
+            format!("{host}some/folder/or/other/{}", mixed(at + 1) % 50_000)
+        },
+        |at| format!("{}{}", "\0".repeat((mixed(at) % 30) as usize), at % 3),
     ];
     for text in patterns {
         let rows = 120_000;
