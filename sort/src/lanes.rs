@@ -167,10 +167,11 @@ impl<'a> Spans<'a> {
     /// Asks the processor to fetch a value, if there is such a row: the first lines of a long one.
     #[inline]
     pub(crate) fn prefetch(&self, row: usize) {
+        let span = self.places.get(row).map(|place| Span(*place));
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = span;
         #[cfg(target_arch = "x86_64")]
-        if let Some(span) = self.places.get(row).map(|place| Span(*place))
-            && span.short().is_none()
-        {
+        if let Some(span) = span.filter(|span| span.short().is_none()) {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
             let (at, len) = (span.at(), span.len());
             // SAFETY: a prefetch of any address is harmless.

@@ -16,6 +16,7 @@ const UNSEEN: u8 = 0x80;
 
 /// An alphabet of bytes below 128.
 #[derive(Debug)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "there is none then"))]
 pub(crate) struct Letters {
     /// The place of each byte, from 1 on.
     places: [u8; 128],
@@ -62,7 +63,7 @@ impl Letters {
         // SAFETY: there are alphabets only where the processor has these features.
         return unsafe { self.four_by_512(texts) };
         #[cfg(not(target_arch = "x86_64"))]
-        return None;
+        return texts.first().and(None);
     }
 
     #[cfg(target_arch = "x86_64")]

@@ -49,6 +49,7 @@ pub(crate) fn put_words(
 
 /// Applies Green's network for 16: `$sort!(low, high)` for each pair of places, of which the
 /// smaller word is to go to the first. A macro, since places that are constants stay in registers.
+#[cfg(any(target_arch = "x86_64", test))]
 macro_rules! green {
     ($sort:ident) => {
         green! { @each $sort
