@@ -335,11 +335,10 @@ impl Store {
         nan: &str,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<u64> {
-        let directory = spill_dir.unwrap_or_else(|| match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-            _ => ".".into(),
-        });
-        let spill = Spill { directory, memory };
+        let spill = match spill_dir {
+            Some(directory) => Spill { directory, memory },
+            None => Spill::beside(&path, memory),
+        };
         let sort = Sort { by: sorting::keys(by)?, threads, nan: sorting::nan(nan)?, progress };
         let rows = self.ask(py, |door| {
             sort.run_to_file(near(door, "sort_to_file")?, name.as_ref(), &path, &spill)

@@ -44,7 +44,7 @@ const RUN: usize = 4096;
 
 /// Rows of one lane copied in one go, where rows are in order: memory is the faster the longer it
 /// is read from one place and written to another.
-const COPIED: usize = 131072;
+const COPIED: usize = 128 << 10;
 
 /// Rows of one lane scattered in one go.
 const MORSEL: usize = 32 << 10;

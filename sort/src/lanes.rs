@@ -17,7 +17,7 @@ use arrow_buffer::ArrowNativeType;
 use arrow_schema::DataType;
 
 use crate::kernels::bits;
-use crate::source::{Run, Source};
+use crate::source::{Run, Source, Starts};
 
 /// One lane.
 #[derive(Debug)]
@@ -38,30 +38,23 @@ pub(crate) enum Lane {
 #[derive(Debug)]
 pub(crate) struct Texts {
     arrays: Vec<ArrayRef>,
-    /// The number of each array's first row.
-    starts: Vec<usize>,
+    starts: Starts,
 }
 
 /// Of a lane that has no spans.
-static NONE: Texts = Texts { arrays: Vec::new(), starts: Vec::new() };
+static NONE: Texts = Texts { arrays: Vec::new(), starts: Starts::NONE };
 
 impl Texts {
     fn new(source: &Source, column: usize) -> Self {
         let arrays: Vec<ArrayRef> = source.column(column).cloned().collect();
-        let starts = arrays.iter().scan(0, |end, array| {
-            let start = *end;
-            *end += array.len();
-            Some(start)
-        });
-        let starts = starts.collect();
+        let starts = Starts::new(arrays.iter().map(|array| array.len()));
         Self { arrays, starts }
     }
 
     /// Slow: for the few that are long.
     #[cold]
     fn get(&self, row: usize) -> &[u8] {
-        let at = self.starts.partition_point(|start| *start <= row) - 1;
-        let within = row - self.starts[at];
+        let (at, within) = self.starts.locate(row);
         let mut found = [].as_slice();
         each_value(&self.arrays[at], within..within + 1, |_, data, range| found = &data[range]);
         found

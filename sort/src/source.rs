@@ -12,8 +12,32 @@ pub(crate) struct Source {
     pub(crate) schema: SchemaRef,
     /// Those that have rows.
     pub(crate) batches: Vec<RecordBatch>,
-    /// The number of each batch's first row, and of all rows.
-    starts: Vec<usize>,
+    starts: Starts,
+}
+
+/// The number of each batch's first row, and of all rows.
+#[derive(Debug)]
+pub(crate) struct Starts(Vec<usize>);
+
+impl Starts {
+    /// Of no batches.
+    pub(crate) const NONE: Self = Self(Vec::new());
+
+    /// Of batches of these lengths.
+    pub(crate) fn new(lens: impl Iterator<Item = usize>) -> Self {
+        let mut starts = vec![0];
+        starts.extend(lens.scan(0, |end, len| {
+            *end += len;
+            Some(*end)
+        }));
+        Self(starts)
+    }
+
+    /// The batch that a row lies in, and where in it.
+    pub(crate) fn locate(&self, row: usize) -> (usize, usize) {
+        let batch = self.0.partition_point(|start| *start <= row) - 1;
+        (batch, row - self.0[batch])
+    }
 }
 
 /// Consecutive rows of one batch.
@@ -39,17 +63,13 @@ impl Source {
             }
         }
         let batches: Vec<_> = batches.into_iter().filter(|batch| batch.num_rows() > 0).collect();
-        let mut starts = vec![0];
-        starts.extend(batches.iter().scan(0, |end, batch| {
-            *end += batch.num_rows();
-            Some(*end)
-        }));
+        let starts = Starts::new(batches.iter().map(RecordBatch::num_rows));
         Ok(Self { schema, batches, starts })
     }
 
     /// Rows in all batches.
     pub(crate) fn num_rows(&self) -> usize {
-        self.starts[self.starts.len() - 1]
+        self.starts.0[self.starts.0.len() - 1]
     }
 
     /// A column, batch by batch.
@@ -70,8 +90,7 @@ impl Source {
 
     /// The batch that a row lies in, and where in it.
     pub(crate) fn locate(&self, row: usize) -> (usize, usize) {
-        let batch = self.starts.partition_point(|start| *start <= row) - 1;
-        (batch, row - self.starts[batch])
+        self.starts.locate(row)
     }
 
     /// The rows of a run.
@@ -87,11 +106,11 @@ impl Source {
             if row >= rows.end {
                 return None;
             }
-            if row >= self.starts[batch + 1] {
+            if row >= self.starts.0[batch + 1] {
                 batch += 1;
             }
-            let end = rows.end.min(self.starts[batch + 1]).min(row.saturating_add(most));
-            let run = Run { batch, start: row - self.starts[batch], len: end - row, row };
+            let end = rows.end.min(self.starts.0[batch + 1]).min(row.saturating_add(most));
+            let run = Run { batch, start: row - self.starts.0[batch], len: end - row, row };
             row = end;
             Some(run)
         })

@@ -21,8 +21,6 @@ sys.path.insert(0, str(HERE.parent))
 
 import programs  # noqa: E402
 
-STEP = 8 << 20
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

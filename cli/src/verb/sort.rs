@@ -1,7 +1,7 @@
 //! `sheaf sort`: a table, in order, as a new object or a file.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use arrow_schema::SchemaRef;
@@ -173,16 +173,16 @@ impl Sort {
     }
 
     fn spill(&self) -> Spill {
-        let beside = self.output.as_deref().map(|output| match output.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-            _ => Path::new(".").to_owned(),
-        });
-        let directory = self.spill_dir.clone().or(beside).unwrap_or_else(std::env::temp_dir);
         let memory = self.memory.unwrap_or_else(|| {
             let memory = Memory::read();
             memory.available_bytes.min(memory.limit_bytes()) / 2
         });
-        Spill { directory, memory: usize::try_from(memory).unwrap_or(usize::MAX) }
+        let memory = usize::try_from(memory).unwrap_or(usize::MAX);
+        match (&self.spill_dir, &self.output) {
+            (Some(directory), _) => Spill { directory: directory.clone(), memory },
+            (None, Some(output)) => Spill::beside(output, memory),
+            (None, None) => Spill { directory: std::env::temp_dir(), memory },
+        }
     }
 }
 

@@ -57,6 +57,19 @@ pub struct Spill {
     pub memory: usize,
 }
 
+impl Spill {
+    /// Through the folder that a file lies in.
+    #[must_use]
+    pub fn beside(file: &Path, memory: usize) -> Self {
+        Self { directory: folder_of(file).to_owned(), memory }
+    }
+}
+
+fn folder_of(file: &Path) -> &Path {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
 /// A sort that has read its input: what was too much for memory is on disk, in sorted runs.
 ///
 /// ```
@@ -190,8 +203,7 @@ pub fn sort_to_file(
     spill: &Spill,
     options: &SortOptions<'_>,
 ) -> Result<u64> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     let mut builder = tempfile::Builder::new();
     // As any program would create it: the mask applies.
     let permissions = Permissions::from_mode(0o666);
