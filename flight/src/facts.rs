@@ -97,6 +97,8 @@ impl Facts {
         let metadata = self.metadata.map(|text| STANDARD.decode(text)).transpose();
         Ok(Info {
             name: names::of_text(&self.name)?,
+            // Of the far store: it means nothing here.
+            id: 0,
             kind: match self.kind.as_str() {
                 "table" => ObjectKind::Table,
                 "bytes" => ObjectKind::Bytes,
@@ -170,6 +172,7 @@ mod tests {
         let peer = Peer { pid: 7, uid: 0, command: "caf\u{e9}".into() };
         Info {
             name: Name::new([0xff, 0x00]).unwrap(),
+            id: 0,
             kind: ObjectKind::Table,
             state: State::Sealed,
             bytes: 1,

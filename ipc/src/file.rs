@@ -110,14 +110,16 @@ impl File {
 
     /// How many rows all batches have, by what their messages say.
     pub fn num_rows(&self) -> u64 {
-        *self.0.rows.get_or_init(|| {
-            let rows = self.0.opened.batches.iter().map(|block| {
-                let message = block.message(&self.0.buffer).ok()?;
-                let rows = message.header_as_record_batch()?.length();
-                u64::try_from(rows).ok()
-            });
-            rows.map(Option::unwrap_or_default).fold(0, u64::saturating_add)
-        })
+        *self.0.rows.get_or_init(|| self.batch_rows().fold(0, u64::saturating_add))
+    }
+
+    /// How many rows each batch has, by what its message says.
+    pub fn batch_rows(&self) -> impl Iterator<Item = u64> + '_ {
+        let rows = self.0.opened.batches.iter().map(|block| {
+            let message = block.message(&self.0.buffer).ok()?;
+            u64::try_from(message.header_as_record_batch()?.length()).ok()
+        });
+        rows.map(Option::unwrap_or_default)
     }
 
     /// A batch, whose arrays point into the file.

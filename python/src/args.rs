@@ -103,7 +103,7 @@ pub(crate) fn options(
     metadata: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PutOptions> {
     let metadata = metadata.map(metadata_bytes).transpose()?.unwrap_or_default();
-    Ok(PutOptions { replace, droppable, metadata, wait: limit(py, wait)? })
+    Ok(PutOptions { replace, droppable, metadata, wait: limit(py, wait)?, ..Default::default() })
 }
 
 /// User metadata: bytes as they are, text as UTF-8, a mapping as a JSON object.

@@ -30,7 +30,7 @@ pub(crate) fn schema_of_file(file: &[u8]) -> Result<SchemaRef, Error> {
 
 /// What an info is made of: name, kind and state; bytes, charged bytes, rows, batches, when it was
 /// created and sealed; whether it is droppable; metadata and holders.
-pub(crate) type InfoParts = (Vec<u8>, u8, u8, [u64; 6], bool, Vec<u8>, Vec<HolderParts>);
+pub(crate) type InfoParts = (Vec<u8>, u8, u8, [u64; 7], bool, Vec<u8>, Vec<HolderParts>);
 
 /// Process, user, command, holds, whether it writes.
 type HolderParts = (u32, u32, String, u64, bool);
@@ -47,7 +47,15 @@ pub(crate) fn info_parts(info: &Info) -> InfoParts {
         info.name.as_bytes().to_vec(),
         place(KINDS.iter().position(|kind| *kind == info.kind)),
         place(STATES.iter().position(|state| *state == info.state)),
-        [info.bytes, info.charged_bytes, info.rows, info.batches, info.created_ms, info.sealed_ms],
+        [
+            info.id,
+            info.bytes,
+            info.charged_bytes,
+            info.rows,
+            info.batches,
+            info.created_ms,
+            info.sealed_ms,
+        ],
         info.droppable,
         info.metadata.to_vec(),
         holders.collect(),
@@ -63,7 +71,7 @@ pub(crate) fn info_of_parts(parts: InfoParts) -> Result<Info, Error> {
     let (Some(kind), Some(state)) = (KINDS.get(kind as usize), STATES.get(state as usize)) else {
         return Err(invalid("these are not the parts of an Info"));
     };
-    let [bytes, charged_bytes, rows, batches, created_ms, sealed_ms] = numbers;
+    let [id, bytes, charged_bytes, rows, batches, created_ms, sealed_ms] = numbers;
     let holders = holders.into_iter().map(|(pid, uid, command, holds, writer)| Holder {
         peer: Peer { pid, uid, command },
         holds,
@@ -71,6 +79,7 @@ pub(crate) fn info_of_parts(parts: InfoParts) -> Result<Info, Error> {
     });
     Ok(Info {
         name: Name::new(name)?,
+        id,
         kind: *kind,
         state: *state,
         bytes,

@@ -72,7 +72,7 @@ impl PlasmaCore {
 
 fn options(py: Python<'_>, metadata: &[u8], wait: Option<f64>) -> PyResult<PutOptions> {
     let (wait, metadata) = (limit(py, wait)?, metadata.to_vec());
-    Ok(PutOptions { replace: false, droppable: true, metadata, wait })
+    Ok(PutOptions { droppable: true, metadata, wait, ..PutOptions::default() })
 }
 
 /// A view of an object's bytes, and its user metadata.

@@ -47,6 +47,7 @@ pub mod object;
 pub mod protocol;
 pub mod room;
 pub mod server;
+pub mod sql;
 mod store;
 
 pub use client::{

@@ -141,6 +141,9 @@ pub struct Holder {
 pub struct Info {
     /// The object's name.
     pub name: Name,
+    /// The object itself, whatever has its name later: no id is used twice while the store runs. 0
+    /// when it was found without asking the store, as tiny ones are.
+    pub id: u64,
     /// What its bytes are.
     pub kind: ObjectKind,
     /// Where it is in its life.
@@ -194,6 +197,9 @@ pub struct Event {
 pub struct PutOptions {
     /// Replace a sealed object of this name, atomically; old readers keep the old one.
     pub replace: bool,
+    /// With `replace`: only while the name is bound to the object of this id ([`Info::id`]). Else
+    /// it fails with [`Kind::Exists`](crate::Kind::Exists) at seal, and nothing has changed.
+    pub replaces: Option<u64>,
     /// A cache entry: may be dropped for room, least recently used first, while nobody holds it.
     pub droppable: bool,
     /// User metadata.

@@ -91,6 +91,7 @@ impl PutBody {
             droppable: self.droppable,
             metadata,
             wait: Duration::from_millis(self.wait_ms),
+            ..PutOptions::default()
         };
         Ok(Place { name: names::of_text(&self.name)?, options })
     }
@@ -146,6 +147,7 @@ impl Target {
             droppable: flag(headers, DROPPABLE)?,
             metadata: headers.get(METADATA).map(binary).transpose()?.unwrap_or_default(),
             wait: Duration::from_millis(wait_ms),
+            ..PutOptions::default()
         };
         Ok(Self::Object(Place { name, options }))
     }
@@ -210,6 +212,7 @@ mod tests {
             droppable: false,
             metadata: vec![0xff, 0],
             wait: Duration::from_millis(3),
+            ..PutOptions::default()
         };
         let name = Name::new([0xfe]).unwrap();
 

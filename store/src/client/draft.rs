@@ -231,6 +231,7 @@ impl Facts {
     pub(super) fn sealed(self, sealed: &Sealed) -> Info {
         Info {
             name: self.name,
+            id: sealed.object,
             kind: self.kind,
             state: State::Sealed,
             bytes: self.bytes,

@@ -8,9 +8,9 @@ use super::link::{Arrived, Link, unexpected};
 use super::object::{Hold, Object};
 use super::{Client, millis};
 use crate::error::{Error, Kind, Result};
-use crate::object::{Info, Name};
+use crate::object::{Info, Name, PutOptions};
 use crate::protocol::frame::MAX_DESCRIPTORS;
-use crate::protocol::message::{Delete, Evict, Fetch, Get, Grant, List, Look, Reply, Request};
+use crate::protocol::message::{Delete, Evict, Fetch, Get, Grant, List, Look, Query, Reply, Request};
 
 impl Client {
     /// The sealed object of this name, at once.
@@ -62,6 +62,41 @@ impl Client {
             .into_iter()
             .map(|found| found.map(Ok).or_else(|| asked.next()).unwrap_or_else(nothing))
             .collect())
+    }
+
+    /// Several objects as they are at one moment: none of them is replaced or deleted between two
+    /// of the answers. One result for each name, in order.
+    ///
+    /// # Errors
+    /// As [`Client::get_many`]; [`Kind::Invalid`] for more than 128 names, which take several
+    /// moments.
+    pub fn get_together(&self, names: &[Name]) -> Result<Vec<Result<Object>>> {
+        if names.len() > MAX_DESCRIPTORS {
+            let message = format!("{} names at one moment; at most {MAX_DESCRIPTORS}", names.len());
+            return Err(Error::new(Kind::Invalid, message));
+        }
+        Ok(self.ask_many(names, Duration::ZERO))
+    }
+
+    /// Asks a statement of the store's SQL engine; the result is an object, mapped like any other.
+    /// Without a name it lasts as long as somebody holds it. What changes something has a result of
+    /// one row, `count`.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] when the store has no engine; [`Kind::Invalid`] for what is no SQL, or
+    /// for values that can't be computed with; [`Kind::NotFound`] for a table that is not there;
+    /// [`Kind::Full`] when it takes more memory than it may, or its result has no room;
+    /// [`Kind::Timeout`] at the engine's time limit.
+    pub fn sql(&self, statement: &str, into: Option<(&[u8], &PutOptions)>) -> Result<Object> {
+        let (name, replace) = match into {
+            Some((name, options)) => (Name::new(name)?.as_bytes().to_vec(), options.replace),
+            None => (Vec::new(), false),
+        };
+        let query = Query { sql: statement.to_owned(), into: name.into(), replace };
+        let (link, arrived) = self.call_once(query)?;
+        let (grants, mut descriptors) = granted(arrived)?;
+        let grant = grants.into_iter().next().unwrap_or_else(|| Err(nothing()));
+        open(&link, grant?, &mut descriptors)
     }
 
     /// Several objects, by messages.

@@ -106,6 +106,7 @@ impl Header {
     pub fn info(&self, name: Name) -> Info {
         Info {
             name,
+            id: 0,
             kind: self.kind,
             state: State::Sealed,
             bytes: self.bytes,

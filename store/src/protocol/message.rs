@@ -33,6 +33,8 @@ wire_struct! {
         kind: ObjectKind,
         /// Replace a sealed object of this name, atomically, at seal.
         replace: bool,
+        /// Replace this object and no other; 0 for whichever there is.
+        replaces: u64,
         /// May be dropped for room while nobody holds it.
         droppable: bool,
         /// How long to wait for room, in milliseconds.
@@ -212,6 +214,18 @@ wire_struct! {
 }
 
 wire_struct! {
+    /// Asks a statement of the store's SQL engine. The answer is a get's, with one grant.
+    Query {
+        /// The statement.
+        sql: String,
+        /// The name that its result is put under; empty for none.
+        into: Bytes,
+        /// Replace a sealed object of that name, atomically.
+        replace: bool,
+    }
+}
+
+wire_struct! {
     /// The answer to a hello. Brings the descriptor of the index.
     Welcome {
         /// The store's protocol version.
@@ -244,6 +258,8 @@ wire_struct! {
 wire_struct! {
     /// An object was sealed.
     Sealed {
+        /// The object; 0 when it is gone again already.
+        object: u64,
         /// What it takes from the budget, in bytes.
         charged_bytes: u64,
         /// Rows of a table.
@@ -469,6 +485,8 @@ messages! {
         0x10 Evict,
         /// A segment's descriptor, please.
         0x11 Open,
+        /// What does this come to?
+        0x12 Query,
     }
 }
 
@@ -513,7 +531,8 @@ impl Label {
         Self {
             name,
             kind,
-            replace: options.replace,
+            replace: options.replace || options.replaces.is_some(),
+            replaces: options.replaces.unwrap_or(0),
             droppable: options.droppable,
             wait_ms: u64::try_from(options.wait.as_millis()).unwrap_or(FOR_EVER_MS),
             metadata: Bytes::copy_from_slice(&options.metadata),

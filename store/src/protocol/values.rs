@@ -51,9 +51,10 @@ impl Wire for Holder {
 
 impl Wire for Info {
     const TYPE: &'static str = "Info";
-    const LEAST_BYTES: usize = 4 + 1 + 1 + 6 * 8 + 1 + 4 + 4;
+    const LEAST_BYTES: usize = 4 + 8 + 1 + 1 + 6 * 8 + 1 + 4 + 4;
     fn put(&self, out: &mut Vec<u8>) {
         self.name.put(out);
+        self.id.put(out);
         self.kind.put(out);
         self.state.put(out);
         for number in [self.bytes, self.charged_bytes, self.rows, self.batches] {
@@ -68,6 +69,7 @@ impl Wire for Info {
     fn take(input: &mut Bytes) -> Result<Self> {
         Ok(Self {
             name: Wire::take(input)?,
+            id: Wire::take(input)?,
             kind: Wire::take(input)?,
             state: Wire::take(input)?,
             bytes: Wire::take(input)?,

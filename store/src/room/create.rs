@@ -28,6 +28,8 @@ pub struct Create {
     pub bytes: u64,
     /// Take the name from the object that has it, at seal.
     pub replace: bool,
+    /// Only from this very object.
+    pub replaces: Option<ObjectId>,
     /// It may be dropped for room while nobody holds it.
     pub droppable: bool,
     /// User metadata.

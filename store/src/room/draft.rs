@@ -22,6 +22,7 @@ impl Room {
             phase: Phase::Draft,
             writer: client,
             replace: create.replace,
+            replaces: create.replaces,
             droppable: create.droppable,
             metadata: create.metadata,
             bytes: create.bytes,
@@ -227,6 +228,10 @@ impl Room {
     /// The error for a draft whose name another one took first.
     pub(super) fn overtaken(&self, object: ObjectId) -> Option<Error> {
         let entry = self.objects.get(&object)?;
+        let bound = self.bound.get(&entry.name).copied();
+        if entry.replaces.is_some() && bound != entry.replaces {
+            return Some(refusal::replaced(&entry.name));
+        }
         let other = self.bound.get(&entry.name).filter(|bound| **bound != object)?;
         let other = self.objects.get(other).filter(|_| !entry.replace)?;
         Some(refusal::exists(other, self.writer_pid(other)))

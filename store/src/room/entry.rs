@@ -29,6 +29,8 @@ pub(super) struct Entry {
     pub(super) phase: Phase,
     pub(super) writer: ClientId,
     pub(super) replace: bool,
+    /// The only object that it may replace.
+    pub(super) replaces: Option<ObjectId>,
     pub(super) droppable: bool,
     pub(super) metadata: Metadata,
     /// Its own bytes; for a draft, as many as were asked for.

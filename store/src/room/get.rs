@@ -2,10 +2,11 @@
 
 use super::Room;
 use super::effect::{Answer, Grant};
+use super::entry::{Entry, Phase};
 use super::ids::{ClientId, ObjectId, Ticket};
 use super::refusal;
 use super::wait::{Slot, Wait};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::object::Name;
 
 impl Room {
@@ -99,6 +100,25 @@ impl Room {
             self.book_hold(client, object, charge);
         }
         Some(grant)
+    }
+
+    /// Lends an object to a client, whether its name is bound to it or not.
+    ///
+    /// # Errors
+    /// `NotFound` when it is gone.
+    pub fn lend(&mut self, client: ClientId, object: ObjectId) -> Result<Grant> {
+        self.client(client)?;
+        let readable = |entry: &Entry| matches!(entry.phase, Phase::Sealed | Phase::Retired);
+        if !self.objects.get(&object).is_some_and(readable) {
+            return Err(refusal::gone(object));
+        }
+        self.hold(object);
+        let grant = self.grant(client, object, true);
+        if !grant.as_ref().is_some_and(|grant| grant.held) {
+            // A tiny one goes with the message.
+            self.let_go(object, 1);
+        }
+        grant.ok_or_else(|| refusal::gone(object))
     }
 
     /// Why a name has no sealed object.

@@ -88,6 +88,7 @@ impl Room {
         };
         Info {
             name: entry.name.clone(),
+            id: object.0,
             kind: entry.kind,
             state,
             bytes: entry.bytes,

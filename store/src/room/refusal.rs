@@ -44,6 +44,17 @@ pub(super) fn exists(entry: &Entry, pid: u32) -> Error {
     Error::new(Kind::Exists, message)
 }
 
+pub(super) fn replaced(name: &Name) -> Error {
+    let message = format!(
+        "object {name} is no longer the one that was to be replaced: read it again, and try again"
+    );
+    Error::new(Kind::Exists, message)
+}
+
+pub(super) fn gone(object: ObjectId) -> Error {
+    Error::new(Kind::NotFound, format!("object {} is gone", object.0))
+}
+
 pub(super) fn absent(name: &Name, waited: bool, writer: Option<u32>) -> Error {
     let kind = if waited { Kind::Timeout } else { Kind::NotFound };
     let message = match (waited, writer) {

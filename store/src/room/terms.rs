@@ -52,6 +52,10 @@ impl Room {
         if self.objects.len() >= limits.objects {
             return Err(refusal::limit("objects", limits.objects, "delete one first"));
         }
+        let bound = self.bound.get(&create.name).copied();
+        if create.replaces.is_some() && bound != create.replaces {
+            return Err(refusal::replaced(&create.name));
+        }
         if !create.replace
             && let Some(entry) = self.bound.get(&create.name).and_then(|id| self.objects.get(id))
         {

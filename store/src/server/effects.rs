@@ -375,8 +375,9 @@ pub(super) fn told(books: &Books, object: ObjectId) -> Sealed {
     let info = books.room.known(object);
     info.map_or(
         // Sealed, and deleted or dropped at the same instant.
-        Sealed { charged_bytes: 0, rows: 0, batches: 0, created_ms: 0, sealed_ms: 0 },
+        Sealed { object: 0, charged_bytes: 0, rows: 0, batches: 0, created_ms: 0, sealed_ms: 0 },
         |info| Sealed {
+            object: info.id,
             charged_bytes: info.charged_bytes,
             rows: info.rows,
             batches: info.batches,
@@ -387,7 +388,7 @@ pub(super) fn told(books: &Books, object: ObjectId) -> Sealed {
 }
 
 /// Answers a get: places, and descriptors of the containers that this client does not know yet.
-fn grant(
+pub(super) fn grant(
     books: &mut Books,
     client: ClientId,
     request: u64,
@@ -490,7 +491,7 @@ mod tests {
     async fn a_retired_container_is_known_by_nobody_any_more() {
         let config = Config::for_budget(16 << 20);
         let config = Config { segment_bytes: 64 << 10, small_bytes: 16 << 10, ..config };
-        let keeper = Keeper::new(config, tokio::runtime::Handle::current()).unwrap();
+        let keeper = Keeper::new(config, tokio::runtime::Handle::current(), None).unwrap();
         let peer = Peer { pid: 1, uid: 0, command: "test".into() };
         let (writer, reader) = (keeper.connect(peer.clone()), keeper.connect(peer));
         let known = || keeper.lock().guests[&reader.client].known.len();

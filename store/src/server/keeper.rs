@@ -15,7 +15,7 @@
 use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::Handle;
@@ -29,6 +29,7 @@ use super::vault::Vault;
 use crate::error::{Error, Kind, Result};
 use crate::index::Writer;
 use crate::object::Peer;
+use crate::sql::{self, Engine};
 use crate::room::{ClientId, Config, ContainerId, Effect, Room, Ticket};
 
 /// One client, as its connection knows it.
@@ -37,6 +38,8 @@ pub(super) struct Session {
     pub(super) outbox: Arc<Outbox>,
     /// Its turns at sealing.
     pub(super) seals: Arc<Semaphore>,
+    /// What it says to the SQL engine, once it does.
+    pub(super) sql: OnceLock<Arc<dyn sql::Session>>,
     over: Arc<AtomicBool>,
 }
 
@@ -87,6 +90,7 @@ pub(super) struct Keeper {
     store_id: [u8; 16],
     small_bytes: u64,
     pub(super) inline_bytes: u64,
+    pub(super) engine: Option<Arc<dyn Engine>>,
 }
 
 /// Milliseconds since the Unix epoch that never run backwards.
@@ -111,7 +115,11 @@ impl Keeper {
     ///
     /// # Errors
     /// [`Kind::Full`] when the kernel has no memory for the index.
-    pub(super) fn new(mut config: Config, jobs: Handle) -> Result<Arc<Self>> {
+    pub(super) fn new(
+        mut config: Config,
+        jobs: Handle,
+        engine: Option<Arc<dyn Engine>>,
+    ) -> Result<Arc<Self>> {
         let seed = u64::from_le_bytes(random_id()[..8].try_into().unwrap_or_default());
         let index = Writer::new(config.budget_bytes, seed)?;
         config.budget_bytes -= index.bytes();
@@ -137,6 +145,7 @@ impl Keeper {
             store_id: random_id(),
             small_bytes,
             inline_bytes,
+            engine,
         });
         keeper.settle(&mut keeper.lock());
         Ok(keeper)
@@ -184,7 +193,7 @@ impl Keeper {
         };
         books.guests.insert(client, guest);
         let seals = Arc::new(Semaphore::new(SEALS_PER_CLIENT));
-        Session { client, outbox, seals, over }
+        Session { client, outbox, seals, sql: OnceLock::new(), over }
     }
 
     /// Tells the room what the client calls itself.

@@ -6,6 +6,7 @@
 //!                             └────── jobs ──────┘   (prepare, seal, check, give back)
 //! ```
 
+mod asking;
 mod awake;
 mod connection;
 mod crowd;
@@ -36,6 +37,7 @@ use crate::error::{Error, Kind, Result};
 use crate::memory::Probe;
 use crate::object::Peer;
 use crate::room::Config;
+use crate::sql::Engine;
 
 pub(crate) use requests::MAX_ITEMS;
 
@@ -50,13 +52,15 @@ pub struct ServeOptions {
     pub pool_bytes: Option<u64>,
     /// How long a stopping store waits for the drafts that are being written.
     pub drain: Duration,
+    /// What answers SQL; nothing does when there is none.
+    pub engine: Option<Arc<dyn Engine>>,
 }
 
 impl ServeOptions {
     /// A store of this size on this socket.
     pub fn new(socket: impl Into<PathBuf>, memory_bytes: u64) -> Self {
         let drain = Duration::from_secs(5);
-        Self { socket: socket.into(), memory_bytes, pool_bytes: None, drain }
+        Self { socket: socket.into(), memory_bytes, pool_bytes: None, drain, engine: None }
     }
 
     fn config(&self) -> Config {
@@ -180,7 +184,11 @@ async fn run(
 ) -> Result<()> {
     let internal = |error| Error::new(Kind::Internal, "the socket failed").because(error);
     let socket = UnixListener::from_std(socket).map_err::<Error, _>(internal)?;
-    let keeper = Keeper::new(options.config(), tokio::runtime::Handle::current())?;
+    let keeper = Keeper::new(
+        options.config(),
+        tokio::runtime::Handle::current(),
+        options.engine.clone(),
+    )?;
     let clock = tokio::spawn(keeper.clone().run_clock());
     let awake = keeper.clone();
     let awake = tokio::spawn(async move { awake.awake.run().await });

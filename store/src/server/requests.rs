@@ -76,6 +76,7 @@ impl Keeper {
             Request::Watch(watch) => self.watch(session, id, &watch),
             Request::Cancel(cancel) => self.cancel(session, cancel.request),
             Request::Count(_) => self.quick(|books| Ok(counters(books))),
+            Request::Query(query) => self.query(session, id, query),
             Request::Evict(evict) => {
                 self.quick(|books| Ok(Evicted { bytes: books.room.evict(evict.bytes) }.into()))
             }
@@ -265,7 +266,9 @@ impl Keeper {
         let mut books = self.lock();
         let Some(guest) = books.guests.get(&session.client) else { return Ok(None) };
         for ticket in guest.routes.of_request(request) {
-            books.room.cancel(session.client, ticket);
+            if !self.end_statement(&mut books, session, ticket) {
+                books.room.cancel(session.client, ticket);
+            }
         }
         self.settle(&mut books);
         Ok(None)
@@ -314,6 +317,7 @@ impl Keeper {
             kind: label.kind,
             bytes,
             replace: label.replace,
+            replaces: (label.replaces > 0).then_some(ObjectId(label.replaces)),
             droppable: label.droppable,
             // An empty one is shared, and costs nothing.
             metadata: match label.metadata.is_empty() {

@@ -9,6 +9,7 @@ use super::outbox::Outbox;
 use crate::error::Result;
 use crate::protocol::message::{Sealed, Stored};
 use crate::room::Ticket;
+use crate::sql::Work;
 
 /// What a ticket's answer turns into.
 pub(super) enum Route {
@@ -22,6 +23,8 @@ pub(super) enum Route {
     Got { request: u64, hold: bool },
     /// The events of a watch.
     Watch { request: u64 },
+    /// The result of a statement, which ends when this is dropped.
+    Query { request: u64, _work: Work },
 }
 
 impl Route {
@@ -30,7 +33,8 @@ impl Route {
             Self::Draft { request }
             | Self::Seal { request, .. }
             | Self::Got { request, .. }
-            | Self::Watch { request } => *request,
+            | Self::Watch { request }
+            | Self::Query { request, .. } => *request,
             Self::Item { batch, .. } => batch.request,
         }
     }
@@ -99,6 +103,12 @@ impl Routes {
     pub(super) fn of_request(&self, request: u64) -> Vec<Ticket> {
         let all = (request, Ticket(0))..=(request, Ticket(u64::MAX));
         self.waiting.range(all).map(|(_, ticket)| *ticket).collect()
+    }
+
+    /// How many statements run.
+    pub(super) fn statements(&self) -> usize {
+        let waiting = self.waiting.iter().map(|(_, ticket)| self.by_ticket.get(ticket));
+        waiting.filter(|route| matches!(route, Some(Route::Query { .. }))).count()
     }
 
     pub(super) fn tickets(&self) -> impl Iterator<Item = Ticket> {

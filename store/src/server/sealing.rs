@@ -74,6 +74,11 @@ impl Keeper {
         };
         let ended = books.room.seal_end(self.now_ms(), object, outcome);
         let told = ended.map(|_| effects::told(&books, object));
+        if let (Ok(sealed), Some(engine)) = (&told, &self.engine)
+            && sealed.rows > 0
+        {
+            engine.sealed(&work.name);
+        }
         // Before the reply: the index must not lead to the tiny object that this one replaced when
         // its writer asks.
         self.settle(&mut books);

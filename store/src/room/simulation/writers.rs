@@ -14,6 +14,7 @@ impl World {
             kind: ObjectKind::Bytes,
             bytes: self.bytes(),
             replace: self.random.one_in(3),
+            replaces: None,
             droppable: self.random.one_in(3),
             metadata: vec![7; metadata].into(),
             deadline_ms: self.deadline(),

@@ -37,6 +37,7 @@ pub(super) fn new(text: &str, bytes: u64) -> Create {
         kind: ObjectKind::Bytes,
         bytes,
         replace: false,
+        replaces: None,
         droppable: false,
         metadata: [].into(),
         deadline_ms: None,

@@ -1,0 +1,221 @@
+//! What changes the store: each statement in one step, or not at all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_array::{RecordBatch, RecordBatchOptions, UInt64Array};
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::TableReference;
+use datafusion::logical_expr::dml::InsertOp;
+use datafusion::logical_expr::{CreateExternalTable, CreateMemoryTable, LogicalPlan};
+use sheaf_sort::SORTED_BY;
+use sheaf_store::sql::{Destination, IfAbsent, IfPresent, Ingest};
+use sheaf_store::{Client, Error, Kind, Name, ObjectKind, PutOptions, Result, Table};
+
+use crate::catalog::{CATALOG, PUBLIC};
+use crate::engine::ended;
+use crate::snapshot::name_of;
+
+/// How often a new version is tried when others replace the table at the same time.
+const MOST_TRIES: usize = 64;
+
+/// A statement that changes something.
+pub(crate) enum Change {
+    Create(CreateMemoryTable),
+    Insert { table: TableReference, op: InsertOp, input: Arc<LogicalPlan> },
+    Drop { table: TableReference, if_exists: bool },
+    Copy(LogicalPlan),
+    External(Box<CreateExternalTable>),
+    Set { name: String, value: Option<String> },
+    Ingest(Ingest),
+}
+
+/// What every change comes to: how many rows it wrote.
+pub(crate) fn counted(count: u64) -> Result<RecordBatch> {
+    let batch =
+        RecordBatch::try_new(count_schema(), vec![Arc::new(UInt64Array::from(vec![count]))]);
+    batch.map_err(|error| Error::new(Kind::Internal, error.to_string()))
+}
+
+/// The schema of [`counted`].
+pub(crate) fn count_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("count", DataType::UInt64, false)]))
+}
+
+/// The name of the stored table that is meant.
+///
+/// # Errors
+/// [`Kind::Denied`] for one of another schema than `public`; [`Kind::Invalid`] for what is no name.
+pub(crate) fn stored_name(table: &TableReference) -> Result<Name> {
+    let catalog = table.catalog().unwrap_or(CATALOG);
+    let schema = table.schema().unwrap_or(PUBLIC);
+    if catalog != CATALOG || schema != PUBLIC {
+        let message = format!("{table} can't be changed: only tables of {CATALOG}.{PUBLIC} can");
+        return Err(Error::new(Kind::Denied, message));
+    }
+    name_of(table.table())
+}
+
+/// Adds rows to a table, replaces it, or makes it: a new version each time, which is there all at
+/// once. Returns how many rows were added.
+///
+/// # Errors
+/// [`Kind::NotFound`] and [`Kind::Exists`] as `ingest` has it; [`Kind::Invalid`] when the columns
+/// are others than the table's; [`Kind::Full`] when there is no room for the new version.
+pub(crate) async fn ingest(client: &Client, ingest: Ingest) -> Result<u64> {
+    let client = client.clone();
+    tokio::task::spawn_blocking(move || put_rows(&client, &ingest)).await.map_err(ended)?
+}
+
+fn put_rows(client: &Client, ingest: &Ingest) -> Result<u64> {
+    let Ingest { table, rows, if_absent, if_present } = ingest;
+    for attempt in 0..MOST_TRIES {
+        let name = std::slice::from_ref(table);
+        let found = client.get_together(name)?.into_iter().next();
+        let before = match found {
+            Some(Ok(object)) if object.info().kind == ObjectKind::Table => Some(object),
+            Some(Ok(_)) => {
+                let message = format!("object {table} is bytes, not a table: delete it first");
+                return Err(Error::new(Kind::Exists, message));
+            }
+            Some(Err(error)) if error.kind() == Kind::NotFound => None,
+            Some(Err(error)) => return Err(error),
+            None => return Err(Error::new(Kind::Internal, "the store answered with nothing")),
+        };
+        let written = match (before, if_absent, if_present) {
+            (None, IfAbsent::Fail, _) => {
+                return Err(Error::new(Kind::NotFound, format!("there is no table {table}")));
+            }
+            (Some(_), _, IfPresent::Fail) => {
+                return Err(Error::new(Kind::Exists, format!("table {table} exists")));
+            }
+            (None, ..) => write(client, table, None, rows, &PutOptions::default()),
+            (Some(before), _, IfPresent::Replace) => {
+                let replaces = Some(before.info().id);
+                let put = PutOptions { replace: true, replaces, ..PutOptions::default() };
+                write(client, table, None, rows, &put)
+            }
+            (Some(before), _, IfPresent::Append) => {
+                let replaces = Some(before.info().id);
+                let put = PutOptions { replace: true, replaces, ..PutOptions::default() };
+                write(client, table, Some(&before.table()?), rows, &put)
+            }
+        };
+        match written {
+            // Somebody else was quicker: begin with what there is now.
+            Err(error) if error.kind() == Kind::Exists => {
+                std::thread::sleep(Duration::from_micros(100 << attempt.min(7)));
+            }
+            Err(error) => return Err(error),
+            Ok(()) => return Ok(rows.num_rows()),
+        }
+    }
+    let message = format!("table {table} was replaced {MOST_TRIES} times meanwhile: try again");
+    Err(Error::new(Kind::Exists, message))
+}
+
+/// Writes a version: what was there before, and the rows behind it.
+fn write(
+    client: &Client,
+    name: &Name,
+    before: Option<&Table>,
+    rows: &Table,
+    put: &PutOptions,
+) -> Result<()> {
+    let schema = match before {
+        Some(before) => unordered(before.schema()),
+        None => rows.schema().clone(),
+    };
+    let mut writer = client.writer(name, &schema, put)?;
+    // What has no room for sure is to be told of before the work.
+    writer.reserve(before.map_or(0, Table::nbytes) + rows.nbytes())?;
+    for batch in before.into_iter().flat_map(Table::batches) {
+        writer.write(&fitted(&batch?, &schema)?)?;
+    }
+    for batch in rows.batches() {
+        writer.write(&fitted(&batch?, &schema)?)?;
+    }
+    writer.finish().map(|_| ())
+}
+
+/// The schema without a claim about the order: with rows behind the last one it would be false.
+fn unordered(schema: &SchemaRef) -> SchemaRef {
+    if !schema.metadata().contains_key(SORTED_BY) {
+        return schema.clone();
+    }
+    let mut metadata = schema.metadata().clone();
+    metadata.remove(SORTED_BY);
+    Arc::new(schema.as_ref().clone().with_metadata(metadata))
+}
+
+/// The batch with these columns: by name, and by value of another type where none is lost.
+///
+/// # Errors
+/// [`Kind::Invalid`] when columns are missing, or there are others, or values do not fit.
+fn fitted(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let invalid = |message: String| Error::new(Kind::Invalid, message);
+    let names = |schema: &Schema| {
+        let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        names.join(", ")
+    };
+    let own = batch.schema();
+    if own.fields().len() != schema.fields().len() {
+        let (given, wanted) = (names(&own), names(schema));
+        return Err(invalid(format!("the rows have columns {given}; the table has {wanted}")));
+    }
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    let columns = schema.fields().iter().map(|field| {
+        let column = batch.column_by_name(field.name()).ok_or_else(|| {
+            invalid(format!("the rows have no column {}: they have {}", field.name(), names(&own)))
+        })?;
+        if column.data_type() == field.data_type() {
+            return Ok(column.clone());
+        }
+        cast_with_options(column, field.data_type(), &options).map_err(|error| {
+            let (given, wanted) = (column.data_type(), field.data_type());
+            let name = field.name();
+            invalid(format!("column {name} is {given}; the table has {wanted}: {error}"))
+        })
+    });
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(schema.clone(), columns, &options)
+        .map_err(|error| invalid(error.to_string()))
+}
+
+/// Unbinds a table's name; whether it was there.
+///
+/// # Errors
+/// [`Kind::Exists`] when it is no table.
+pub(crate) fn delete(client: &Client, name: &Name) -> Result<bool> {
+    let found = client.info(name, false);
+    match found {
+        Ok(info) if info.kind != ObjectKind::Table => {
+            let message = format!("object {name} is bytes, not a table: `sheaf rm {name}`");
+            Err(Error::new(Kind::Invalid, message))
+        }
+        Ok(_) => match client.delete(name) {
+            Err(error) if error.kind() == Kind::NotFound => Ok(false),
+            outcome => outcome.map(|()| true),
+        },
+        Err(error) if error.kind() == Kind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The destination of a `create table`.
+///
+/// # Errors
+/// As [`stored_name`]; [`Kind::Invalid`] for what a stored table can't have.
+pub(crate) fn destination(create: &CreateMemoryTable) -> Result<Destination> {
+    let invalid = |message: &str| Err(Error::new(Kind::Invalid, message.to_owned()));
+    if create.temporary {
+        return invalid("there are no temporary tables: create it, and drop it");
+    }
+    if create.constraints.iter().next().is_some() || !create.column_defaults.is_empty() {
+        return invalid("stored tables have no constraints and no defaults: leave them out");
+    }
+    let options = PutOptions { replace: create.or_replace, ..PutOptions::default() };
+    Ok(Destination { name: stored_name(&create.name)?, options })
+}

@@ -1,0 +1,261 @@
+//! The engine: DataFusion on threads of its own, a client of the store that it answers for.
+//!
+//! ```text
+//! question ─▶ session ─▶ words ─▶ plan over pinned tables ─▶ rows, or a change to the store
+//!                │                      │
+//!             settings          memory, time, threads: so much for each statement, so much in all
+//! ```
+//!
+//! Whatever a statement does to itself, it is a task of its own: one that panics, or runs into a
+//! limit, ends alone.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::disk_manager::{DiskManager, DiskManagerMode};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::SessionState;
+use datafusion::prelude::SessionConfig;
+use sheaf_store::sql::{self, Dialect, Door, Later, Work};
+use sheaf_store::{Client, ConnectOptions, Error, Kind, Name, Result};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::catalog::{CATALOG, PUBLIC};
+use crate::dialect;
+use crate::error;
+use crate::files::Files;
+use crate::known::Known;
+use crate::memory::{AllMemory, StatementMemory};
+use crate::options::{EngineOptions, SheafOptions};
+use crate::session::SqlSession;
+use crate::stop::Stop;
+
+/// The statements that may be under way at a time.
+const MOST_STATEMENTS: usize = 256;
+
+/// What a thread's stack may take: expressions are walked by recursion, as deep as
+/// [`crate::words`] lets them be. Only what is used is taken.
+const STACK_BYTES: usize = 256 << 20;
+
+/// Answers SQL about the store at a socket.
+#[derive(Debug)]
+pub struct SqlEngine(Arc<Shared>);
+
+/// What sessions and statements share.
+pub(crate) struct Shared {
+    url: String,
+    client: Mutex<Option<Client>>,
+    pub(crate) options: EngineOptions,
+    pub(crate) memory: Arc<AllMemory>,
+    pub(crate) known: Known,
+    pub(crate) files: Files,
+    base: SessionState,
+    running: AtomicUsize,
+    /// Ended without waiting, as it may be dropped by a thread that serves others.
+    runtime: Option<Runtime>,
+}
+
+impl SqlEngine {
+    /// Makes an engine; the store need not serve yet.
+    ///
+    /// # Errors
+    /// [`Kind::Internal`] when there are no threads to be had; [`Kind::Invalid`] for a folder that
+    /// is not there.
+    pub fn new(url: &str, options: EngineOptions) -> Result<Self> {
+        let threads = options.num_threads();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_stack_size(STACK_BYTES)
+            .thread_name("sheaf-sql")
+            .enable_all()
+            .build()
+            .map_err(|error| Error::new(Kind::Internal, "no threads for SQL").because(error))?;
+        let files = Files::new(&options.folders)?;
+        let own = url.to_owned();
+        let known = Known::start(move || connect(&own));
+        let base = base_state(&options)?;
+        let memory = AllMemory::new(options.memory_bytes);
+        Ok(Self(Arc::new(Shared {
+            url: url.to_owned(),
+            client: Mutex::default(),
+            options,
+            memory,
+            known,
+            files,
+            base,
+            running: AtomicUsize::new(0),
+            runtime: Some(runtime),
+        })))
+    }
+}
+
+fn connect(url: &str) -> Result<Client> {
+    let timeout = Duration::from_secs(5);
+    let options =
+        ConnectOptions { timeout, command: "sheaf sql".into(), ..ConnectOptions::default() };
+    sheaf_store::connect_with(url, &options)
+}
+
+/// A state with everything but the catalog and the memory of a statement.
+fn base_state(options: &EngineOptions) -> Result<SessionState> {
+    let disk = DiskManager::builder()
+        .with_mode(DiskManagerMode::Directories(vec![options.spill.clone()]))
+        .with_max_temp_directory_size(options.spill_bytes);
+    let runtime = RuntimeEnvBuilder::new()
+        .with_disk_manager_builder(disk)
+        .build_arc()
+        .map_err(|error| error::of(&error))?;
+    let config = SessionConfig::new()
+        .with_target_partitions(options.num_threads())
+        .with_default_catalog_and_schema(CATALOG, PUBLIC)
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(true)
+        // Strings stay what they are: half of all clients know no views.
+        .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false)
+        .set_bool("datafusion.optimizer.prefer_existing_sort", true)
+        .with_option_extension(SheafOptions::default());
+    Ok(SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .build())
+}
+
+impl Shared {
+    /// The store, connected to when it is first needed.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] when it is not there.
+    pub(crate) fn client(&self) -> Result<Client> {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = &*client {
+            return Ok(client.clone());
+        }
+        Ok(client.insert(connect(&self.url)?).clone())
+    }
+
+    /// The settings that a session begins with.
+    pub(crate) fn config(&self) -> SessionConfig {
+        self.base.config().clone()
+    }
+
+    /// The state of one statement with these settings.
+    pub(crate) fn state(&self, config: SessionConfig) -> SessionState {
+        let own = config.options().extensions.get::<SheafOptions>();
+        let asked = own.map_or(0, |own| own.memory_bytes);
+        let limit = self.options.statement_memory();
+        let limit = if asked > 0 { limit.min(asked) } else { limit };
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let pool = StatementMemory::new(self.memory.clone(), limit);
+        let base = self.base.runtime_env();
+        let runtime = RuntimeEnv { memory_pool: Arc::new(pool), ..base.as_ref().clone() };
+        let mut state = SessionStateBuilder::new_from_existing(self.base.clone())
+            .with_config(config)
+            .with_runtime_env(Arc::new(runtime))
+            .build();
+        state.mark_start_execution();
+        state
+    }
+
+    /// Does work on the engine's threads. It ends when what this returns is dropped, and a panic
+    /// of it is an error.
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        stop: &Stop,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Later<T> {
+        let Some(runtime) = &self.runtime else {
+            return Box::pin(async { Err(Error::new(Kind::Unavailable, "the engine has ended")) });
+        };
+        let work = runtime.spawn(work);
+        let ends = Work::new(work.abort_handle(), Some(stop.flag()));
+        Box::pin(async move {
+            let outcome = work.await;
+            drop(ends);
+            outcome.unwrap_or_else(|error| Err(ended(error)))
+        })
+    }
+
+    /// The same for work that nobody waits for; whoever has the handle ends it.
+    pub(crate) fn spawn(
+        &self,
+        stop: &Stop,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> Option<Work> {
+        let task = self.runtime.as_ref()?.spawn(work);
+        Some(Work::new(task.abort_handle(), Some(stop.flag())))
+    }
+
+    /// How many statements are under way.
+    pub(crate) fn num_running(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    /// A place among the statements that are under way.
+    ///
+    /// # Errors
+    /// [`Kind::Full`] when all are taken.
+    pub(crate) fn enter(self: &Arc<Self>) -> Result<Running> {
+        let enter = self.running.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |running| {
+            (running < MOST_STATEMENTS).then_some(running + 1)
+        });
+        if enter.is_err() {
+            let message = format!("{MOST_STATEMENTS} statements are under way: try again later");
+            return Err(Error::new(Kind::Full, message));
+        }
+        Ok(Running(self.clone()))
+    }
+}
+
+/// A task that ended in another way than by its own end.
+pub(crate) fn ended(error: tokio::task::JoinError) -> Error {
+    if error.is_cancelled() {
+        return Error::new(Kind::Interrupted, "the statement was cancelled");
+    }
+    let panic = error.into_panic();
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    tracing::error!(panic = text, "a statement panicked");
+    Error::new(Kind::Internal, format!("the statement panicked ({text}); others go on"))
+}
+
+/// One of the statements that are under way.
+pub(crate) struct Running(Arc<Shared>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "engine of {}", self.url)
+    }
+}
+
+impl sql::Engine for SqlEngine {
+    fn session(&self, door: Door) -> Arc<dyn sql::Session> {
+        Arc::new(SqlSession::new(self.0.clone(), door))
+    }
+
+    fn dialect(&self) -> Dialect {
+        dialect::of(&self.0.base)
+    }
+
+    fn sealed(&self, name: &Name) {
+        self.0.known.sealed(name);
+    }
+}

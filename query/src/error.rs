@@ -1,0 +1,69 @@
+//! DataFusion's errors as the store's, and back.
+
+use arrow_schema::ArrowError;
+use datafusion::common::SchemaError;
+use datafusion::error::DataFusionError;
+use sheaf_store::{Error, Kind};
+
+/// A store's error inside DataFusion's: [`of`] finds it again.
+pub(crate) fn external(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+/// The store's error that this one stands for.
+pub(crate) fn of(error: &DataFusionError) -> Error {
+    let root = error.find_root();
+    if let Some(own) = own(root) {
+        return own.clone();
+    }
+    let kind = match root {
+        DataFusionError::ResourcesExhausted(_) => Kind::Full,
+        DataFusionError::Internal(_) | DataFusionError::ExecutionJoin(_) => Kind::Internal,
+        DataFusionError::SchemaError(error, _) => match **error {
+            SchemaError::FieldNotFound { .. } => Kind::NotFound,
+            _ => Kind::Invalid,
+        },
+        _ => Kind::Invalid,
+    };
+    Error::new(kind, told(root))
+}
+
+/// The message without the prefix that says which enum it comes from.
+fn told(root: &DataFusionError) -> String {
+    match root {
+        DataFusionError::ResourcesExhausted(message) => format!(
+            "the statement needs more memory than it may take: {message}; raise --sql-memory, or \
+             sheaf.memory_bytes up to it"
+        ),
+        DataFusionError::Internal(_) => root.to_string(),
+        DataFusionError::ArrowError(error, _) => match &**error {
+            ArrowError::DivideByZero => "division by zero".into(),
+            ArrowError::InvalidArgumentError(message)
+            | ArrowError::ComputeError(message)
+            | ArrowError::CastError(message) => message.clone(),
+            error => error.to_string(),
+        },
+        root => root.message().into_owned(),
+    }
+}
+
+/// The store's own error, if that is what it comes from.
+fn own(root: &DataFusionError) -> Option<&Error> {
+    match root {
+        DataFusionError::External(error) => error.downcast_ref(),
+        DataFusionError::ArrowError(error, _) => match &**error {
+            ArrowError::ExternalError(error) => error.downcast_ref(),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Why there is no such table, and which there are that one might have meant.
+pub(crate) fn no_table(name: &str) -> Error {
+    let message = format!(
+        "there is no table {name}: `show tables` lists them; a name in capitals, or with other \
+         characters than letters, digits and _, goes into double quotes"
+    );
+    Error::new(Kind::NotFound, message)
+}

@@ -1,0 +1,168 @@
+//! Limits: memory, time, cancelling, panics; one statement's end is nobody else's.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow_array::Int64Array;
+use sheaf_store::Kind;
+
+use crate::harness::{House, MIB, block_on, question};
+
+/// What takes for ever: 10^12 pairs.
+const ENDLESS: &str = "select sum(a.n * b.n % 7) from t a, t b";
+
+fn busy(house: &House) {
+    house.count("t", 1_000_000);
+}
+
+#[test]
+fn a_statement_ends_at_its_time() {
+    let house =
+        House::with(256 * MIB, |options, _| options.timeout = Some(Duration::from_millis(300)));
+    busy(&house);
+    let start = Instant::now();
+
+    let error = house.sql(ENDLESS).unwrap_err();
+
+    assert_eq!(error.kind(), Kind::Timeout, "{error}");
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert_eq!(house.number("select 1"), 1);
+}
+
+#[test]
+fn a_session_sets_its_own_time_within_the_operators() {
+    let house = House::new();
+    busy(&house);
+    let session = house.session();
+    session.set("sheaf.timeout_ms", Some("100")).unwrap();
+
+    let planned = block_on(session.plan(question(ENDLESS))).unwrap();
+    let error = block_on(planned.object(None)).unwrap_err();
+    assert_eq!(error.kind(), Kind::Timeout, "{error}");
+
+    block_on(
+        block_on(session.plan(question("set sheaf.timeout_ms = '250'"))).unwrap().object(None),
+    )
+    .unwrap();
+    assert_eq!(session.settings(), [("sheaf.timeout_ms".to_owned(), "250".to_owned())]);
+    for (name, value, kind) in [
+        ("sheaf.timeout_ms", "soon", Kind::Invalid),
+        ("sheaf.nothing", "1", Kind::Invalid),
+        ("datafusion.runtime.memory_limit", "1G", Kind::Denied),
+        ("datafusion.catalog.default_schema", "system", Kind::Denied),
+        ("datafusion.execution.target_partitions", "100000", Kind::Invalid),
+    ] {
+        let error = session.set(name, Some(value)).unwrap_err();
+        assert_eq!(error.kind(), kind, "{name}: {error}");
+    }
+    session.set("sheaf.timeout_ms", None).unwrap();
+    assert!(session.settings().is_empty());
+}
+
+#[test]
+fn what_needs_more_memory_than_it_may_have_spills_or_fails_and_others_go_on() {
+    let house = House::with(512 * MIB, |options, folder| {
+        options.memory_bytes = 24 * MIB;
+        options.spill = folder.to_owned();
+    });
+    house.count("t", 1_000_000);
+
+    // A sort and an aggregation spill.
+    let sorted = "select max(m) from (select n * 7919 % 1000003 as m, row_number() over (order by n * 7919 % 1000003) as r from t)";
+    assert_eq!(house.number(sorted), 1_000_002);
+    assert_eq!(
+        house.number("select count(*) from (select n, count(*) from t group by n)"),
+        1_000_000
+    );
+    // What can't be cut does not fit.
+    let error = house.sql("select array_agg(repeat(s || n, 20)) from t").unwrap_err();
+    assert_eq!(error.kind(), Kind::Full, "{error}");
+    assert!(error.to_string().contains("--sql-memory"), "{error}");
+
+    assert_eq!(house.number("select count(*) from t"), 1_000_000);
+    for _ in 0..200 {
+        if house.told("select value from system.settings where name = 'used.memory_bytes'") == "0" {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("memory was not given back");
+}
+
+#[test]
+fn a_client_that_leaves_ends_its_statement() {
+    let house = House::new();
+    busy(&house);
+    let session = house.session();
+
+    let planned = block_on(session.plan(question(ENDLESS))).unwrap();
+    let rows = planned.stream();
+    std::thread::sleep(Duration::from_millis(200));
+    drop(rows);
+
+    for _ in 0..100 {
+        if house.told("select value from system.settings where name = 'used.statements'") == "0" {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("the statement goes on");
+}
+
+#[test]
+fn pairs_that_come_to_nothing_end_as_well() {
+    let house = House::new();
+    busy(&house);
+    let session = house.session();
+    // A nested loop that makes no row: it yields nowhere.
+    let text = "select count(*) from t a join t b on a.n * b.n + a.n = -1";
+
+    let planned = block_on(session.plan(question(text))).unwrap();
+    let rows = planned.stream();
+    std::thread::sleep(Duration::from_millis(200));
+    drop(rows);
+
+    for _ in 0..100 {
+        if house.told("select value from system.settings where name = 'used.statements'") == "0" {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("the statement goes on");
+}
+
+#[test]
+fn many_statements_share_the_threads() {
+    let house = House::new();
+    busy(&house);
+    let session = house.session();
+    let long: Vec<_> =
+        (0..4).map(|_| block_on(session.plan(question(ENDLESS))).unwrap().stream()).collect();
+    std::thread::sleep(Duration::from_millis(50));
+    let start = Instant::now();
+
+    assert_eq!(house.number("select count(*) from t where n % 3 = 0"), 333_334);
+
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    drop(long);
+}
+
+#[test]
+fn deep_and_long_statements_are_no_danger() {
+    let house = House::new();
+    house.put("t", vec![("n", Arc::new(Int64Array::from(vec![1])) as _)]);
+
+    let sum = format!("select {}n from t", "n + ".repeat(1000));
+    assert_eq!(house.number(&sum), 1001);
+    for statement in [
+        format!("select {}n from t", "n + ".repeat(200_000)),
+        format!("select {}n{} from t", "(".repeat(100_000), ")".repeat(100_000)),
+        format!("select n from t where {} n > 0", "n > 0 and ".repeat(100_000)),
+        format!("select * from {}", vec!["t"; 10_000].join(", ")),
+        format!("select {}1{}", "case when true then ".repeat(5_000), " end".repeat(5_000)),
+        "x".repeat(8 << 20),
+    ] {
+        let _ = house.sql(&statement);
+        assert_eq!(house.number("select count(*) from t"), 1, "{}", &statement[..40]);
+    }
+}

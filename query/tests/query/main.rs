@@ -1,0 +1,7 @@
+//! SQL over a store in this process: the engine as the doors ask it.
+
+mod changes;
+mod harness;
+mod limits;
+mod reading;
+mod scans;
