@@ -95,6 +95,13 @@ pub trait Store: Send + Sync {
     /// As [`Client::evict`].
     fn evict(&self, bytes: u64) -> Result<u64>;
 
+    /// Asks a statement of the store's SQL engine; the result is an object, under a name if one is
+    /// given.
+    ///
+    /// # Errors
+    /// As [`Client::sql`].
+    fn sql(&self, statement: &str, into: Option<(&[u8], &PutOptions)>) -> Result<Object>;
+
     /// The store's counters.
     ///
     /// # Errors
@@ -176,6 +183,10 @@ impl Store for Client {
 
     fn evict(&self, bytes: u64) -> Result<u64> {
         self.evict(bytes)
+    }
+
+    fn sql(&self, statement: &str, into: Option<(&[u8], &PutOptions)>) -> Result<Object> {
+        self.sql(statement, into)
     }
 
     fn stat(&self) -> Result<Stat> {

@@ -13,6 +13,7 @@ mod serve;
 mod show;
 mod sort;
 mod sort_files;
+mod sql;
 mod stat;
 mod token;
 mod wait;
@@ -34,6 +35,7 @@ pub(crate) enum Verb {
     Wait(wait::Wait),
     Rm(rm::Rm),
     Sort(sort::Sort),
+    Sql(sql::Sql),
     Stat(stat::Stat),
     Token(token::Token),
     Doctor(doctor::Doctor),
@@ -60,6 +62,7 @@ impl Verb {
             Self::Wait(verb) => verb.run(global, out),
             Self::Rm(verb) => verb.run(global),
             Self::Sort(verb) => verb.run(global),
+            Self::Sql(verb) => verb.run(global, out),
             Self::Stat(verb) => verb.run(global, out),
             Self::Token(verb) => verb.run(out),
             Self::Doctor(verb) => verb.run(global, out),

@@ -71,7 +71,6 @@ impl Put {
             replace: self.replace,
             droppable: self.droppable,
             wait: self.wait,
-            ..PutOptions::default(),
             ..PutOptions::default()
         };
         let door = global.connect()?;

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::flight::Flight;
 use crate::heap;
 use crate::machine::Memory;
+use crate::sql::Sql;
 use crate::units::{human_bytes, parse_bytes, parse_duration};
 
 /// Serve a store until SIGTERM or Ctrl-C.
@@ -28,6 +29,7 @@ Examples:
   sheaf serve
   sheaf serve --socket /run/user/1000/lab.sock --memory 4GiB
   sheaf serve --flight off
+  sheaf serve --sql-memory 8GiB --sql-timeout 60s --sql-dir /data/exports
   sheaf serve --flight unix:/run/user/1000/flight.sock --flight 127.0.0.1:8816
   sheaf serve --flight 0.0.0.0:8815 --tls-cert lab.crt --tls-key lab.key --token-file tokens
   SHEAF_STORE=unix:/tmp/lab/store.sock sheaf serve --log debug")]
@@ -47,6 +49,8 @@ pub(crate) struct Serve {
     drain: Duration,
     #[command(flatten)]
     flight: Flight,
+    #[command(flatten)]
+    sql: Sql,
 }
 
 impl Serve {
@@ -62,6 +66,8 @@ impl Serve {
         let mut options = ServeOptions::new(&socket, memory_bytes);
         options.pool_bytes = self.pool;
         options.drain = self.drain;
+        let engine = self.sql.engine(&socket)?;
+        options.engine = engine.clone();
         let flight = self.flight.bind(self.drain)?;
         let attached = attach(&socket, memory_bytes, flight);
         let served = sheaf_store::serve_beside(options, || attached.stop());

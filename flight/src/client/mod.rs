@@ -21,6 +21,7 @@ mod link;
 mod near;
 mod options;
 mod put;
+mod sql;
 mod url;
 
 use std::future::Future;
@@ -266,6 +267,10 @@ impl Store for FarClient {
         }
 
         self.ask("evict", json!({"bytes": bytes})).map(|Freed { bytes }| bytes)
+    }
+
+    fn sql(&self, statement: &str, into: Option<(&[u8], &PutOptions)>) -> Result<Object> {
+        self.ask_sql(statement, into)
     }
 
     fn stat(&self) -> Result<Stat> {

@@ -10,7 +10,9 @@ use super::{Client, millis};
 use crate::error::{Error, Kind, Result};
 use crate::object::{Info, Name, PutOptions};
 use crate::protocol::frame::MAX_DESCRIPTORS;
-use crate::protocol::message::{Delete, Evict, Fetch, Get, Grant, List, Look, Query, Reply, Request};
+use crate::protocol::message::{
+    Delete, Evict, Fetch, Get, Grant, List, Look, Query, Reply, Request,
+};
 
 impl Client {
     /// The sealed object of this name, at once.

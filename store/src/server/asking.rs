@@ -66,7 +66,12 @@ impl Keeper {
     }
 
     /// Ends a statement that its client does not want any more; whether it was one.
-    pub(super) fn end_statement(&self, books: &mut Books, session: &Session, ticket: Ticket) -> bool {
+    pub(super) fn end_statement(
+        &self,
+        books: &mut Books,
+        session: &Session,
+        ticket: Ticket,
+    ) -> bool {
         let Some(guest) = books.guests.get_mut(&session.client) else { return false };
         if !matches!(guest.routes.get(ticket), Some(Route::Query { .. })) {
             return false;

@@ -29,8 +29,8 @@ use super::vault::Vault;
 use crate::error::{Error, Kind, Result};
 use crate::index::Writer;
 use crate::object::Peer;
-use crate::sql::{self, Engine};
 use crate::room::{ClientId, Config, ContainerId, Effect, Room, Ticket};
+use crate::sql::{self, Engine};
 
 /// One client, as its connection knows it.
 pub(super) struct Session {

@@ -184,11 +184,8 @@ async fn run(
 ) -> Result<()> {
     let internal = |error| Error::new(Kind::Internal, "the socket failed").because(error);
     let socket = UnixListener::from_std(socket).map_err::<Error, _>(internal)?;
-    let keeper = Keeper::new(
-        options.config(),
-        tokio::runtime::Handle::current(),
-        options.engine.clone(),
-    )?;
+    let keeper =
+        Keeper::new(options.config(), tokio::runtime::Handle::current(), options.engine.clone())?;
     let clock = tokio::spawn(keeper.clone().run_clock());
     let awake = keeper.clone();
     let awake = tokio::spawn(async move { awake.awake.run().await });
