@@ -25,6 +25,9 @@ const MOST_METADATA: usize = 4 << 10;
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Facts {
     name: String,
+    /// Of the store that it lies in.
+    #[serde(default)]
+    id: u64,
     kind: String,
     state: String,
     bytes: u64,
@@ -69,6 +72,7 @@ impl Facts {
     pub(crate) fn of(info: &Info) -> Self {
         Self {
             name: names::to_text(&info.name),
+            id: info.id,
             kind: info.kind.to_string(),
             state: info.state.to_string(),
             bytes: info.bytes,
@@ -97,8 +101,7 @@ impl Facts {
         let metadata = self.metadata.map(|text| STANDARD.decode(text)).transpose();
         Ok(Info {
             name: names::of_text(&self.name)?,
-            // Of the far store: it means nothing here.
-            id: 0,
+            id: self.id,
             kind: match self.kind.as_str() {
                 "table" => ObjectKind::Table,
                 "bytes" => ObjectKind::Bytes,
@@ -172,7 +175,7 @@ mod tests {
         let peer = Peer { pid: 7, uid: 0, command: "caf\u{e9}".into() };
         Info {
             name: Name::new([0xff, 0x00]).unwrap(),
-            id: 0,
+            id: 7,
             kind: ObjectKind::Table,
             state: State::Sealed,
             bytes: 1,

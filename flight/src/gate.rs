@@ -34,9 +34,12 @@ const FLIGHT: &str = "/arrow.flight.protocol.FlightService/";
 /// Whether somebody is there may be asked without a token.
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
-/// The calls that bring data. Actions that change something are refused to readers where they
-/// are done.
+/// The calls that bring data.
 const UPLOADS: [&str; 2] = ["DoPut", "DoExchange"];
+
+/// The call that always writes. Actions and uploads may only read (values of a query's parameters
+/// are an upload): readers are refused where it is known what they want.
+const WRITES: &str = "DoExchange";
 
 /// What all connections share.
 pub(crate) struct Shared {
@@ -97,12 +100,15 @@ impl Gate {
             let call = path.strip_prefix(FLIGHT).unwrap_or_default();
             let caller = self.caller(call, &request)?;
             tracing::debug!(%caller, path, "a call");
-            if UPLOADS.contains(&call) {
+            if call == WRITES {
                 caller.right().to_write().inspect_err(|_| {
                     tracing::info!(%caller, call, "refused: the token may only read");
                 })?;
+            }
+            if UPLOADS.contains(&call) {
                 places = Some(self.places()?);
             }
+            request.extensions_mut().insert(self.peer.seat.clone());
             request.extensions_mut().insert(caller.right());
             request.extensions_mut().insert(caller);
         }

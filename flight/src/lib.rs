@@ -23,7 +23,7 @@
 //! let folder = tempfile::tempdir()?;
 //! let server = Server::spawn(ServeOptions::new(folder.path().join("store.sock"), 64 << 20))?;
 //! let options = FlightOptions::new(vec!["127.0.0.1:0".parse::<Address>()?]);
-//! let endpoint = FlightListener::bind(options)?.serve(sheaf_store::connect(&server.url())?)?;
+//! let endpoint = FlightListener::bind(options)?.serve(sheaf_store::connect(&server.url())?, None)?;
 //!
 //! let url = format!("grpc://{}", endpoint.addresses()[0]);
 //! let store = sheaf_flight::connect(&url, &FarOptions::default())?;
@@ -60,6 +60,7 @@ mod put;
 mod sendfile;
 mod server;
 mod service;
+mod sql;
 mod status;
 mod tls;
 mod tuning;

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use crate::auth::Digest;
+use crate::sql::Seat;
 
 /// Where a connection comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub(crate) struct Peer {
     certificate: OnceLock<String>,
     /// How many uploads more it may begin.
     pub(crate) uploads: Arc<Semaphore>,
+    /// Its session of SQL, if no cookie names another.
+    pub(crate) seat: Seat,
     /// The credential that was good last.
     good: Mutex<Option<Digest>>,
     calls: Mutex<Calls>,
@@ -66,6 +69,7 @@ impl Peer {
             is_foreign,
             certificate: OnceLock::new(),
             uploads: Arc::new(Semaphore::new(uploads)),
+            seat: Seat::default(),
             good: Mutex::new(None),
             calls: Mutex::new(Calls { running: 0, quiet_since: Instant::now() }),
         })

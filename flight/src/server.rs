@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use sheaf_store::sql::Engine;
 use sheaf_store::{Client, Error, Kind, Result};
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -27,6 +28,7 @@ use crate::options::FlightOptions;
 use crate::put::{Put, Uploads};
 use crate::sendfile::Mapped;
 use crate::service::hint::Hint;
+use crate::sql::Sql;
 use crate::{service, tls};
 
 /// How long the endpoint's threads may take to end when nothing is left to be done.
@@ -95,11 +97,11 @@ impl FlightListener {
 
     /// Serves the store behind `client`, on threads of this process. The client should keep
     /// descriptors ([`sheaf_store::ConnectOptions::keep_descriptors`]): objects are then sent
-    /// from their files.
+    /// from their files. Statements of Flight SQL go to the engine, which is the store's own.
     ///
     /// # Errors
     /// [`Kind::Internal`] when there is no thread to be had.
-    pub fn serve(self, client: Client) -> Result<FlightServer> {
+    pub fn serve(self, client: Client, engine: Option<Arc<dyn Engine>>) -> Result<FlightServer> {
         let addresses = self.addresses();
         let stat = client.stat()?;
         let hint = Hint { socket: stat.socket, store: stat.store_id, version: stat.version };
@@ -109,7 +111,7 @@ impl FlightListener {
         let thread = std::thread::Builder::new()
             .name("sheaf-flight".into())
             .spawn(move || {
-                runtime.block_on(self.run(client, hint, stopping));
+                runtime.block_on(self.run(client, engine, hint, stopping));
                 // What is left is cut off; what waits for the store ends in its own time.
                 runtime.shutdown_timeout(END);
             })
@@ -118,11 +120,17 @@ impl FlightListener {
     }
 
     /// Serves until it is stopped, and a moment longer for what is under way.
-    async fn run(self, client: Client, hint: Hint, mut stop: watch::Receiver<bool>) {
+    async fn run(
+        self,
+        client: Client,
+        engine: Option<Arc<dyn Engine>>,
+        hint: Hint,
+        mut stop: watch::Receiver<bool>,
+    ) {
         let Self { options, bound, guard, tls, neighbours, .. } = self;
         let limits = options.limits.countable();
         let mapped = Mapped::default();
-        let routes = routes(client, hint, &guard, &mapped, &limits).await;
+        let routes = routes(client, engine, hint, &guard, &mapped, &limits).await;
         let uploads = Arc::new(Semaphore::new(limits.uploads_in_all));
         let seats = Arc::new(Semaphore::new(limits.seats()));
         let drain = limits.drain;
@@ -146,16 +154,18 @@ impl FlightListener {
 /// Every service there is.
 async fn routes(
     client: Client,
+    engine: Option<Arc<dyn Engine>>,
     hint: Hint,
     guard: &Arc<Guard>,
     mapped: &Mapped,
     limits: &Limits,
 ) -> Routes {
     let door = Door::new(client);
-    let get = Get::new(door.clone(), mapped.clone());
+    let sql = Sql::new(engine);
+    let get = Get::new(door.clone(), sql.clone(), mapped.clone());
     let uploads = Uploads::new(limits.uploads_in_all, limits.idle);
-    let put = Put::new(door.clone(), uploads.clone(), limits.idle);
-    let rest = service::service(door, uploads, hint, guard.clone(), limits.message_bytes);
+    let put = Put::new(door.clone(), uploads.clone(), sql.clone(), limits.idle);
+    let rest = service::service(door, uploads, sql, hint, guard.clone(), limits.message_bytes);
     let (reporter, health) = tonic_health::server::health_reporter();
     let serving = tonic_health::ServingStatus::Serving;
     reporter.set_service_status(<Front as NamedService>::NAME, serving).await;
@@ -224,7 +234,7 @@ impl FlightServer {
     /// # Errors
     /// As [`FlightListener::bind`] and [`FlightListener::serve`].
     pub fn spawn(client: Client, options: FlightOptions) -> Result<Self> {
-        FlightListener::bind(options)?.serve(client)
+        FlightListener::bind(options)?.serve(client, None)
     }
 
     /// The addresses that it listens on.

@@ -14,6 +14,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -232,6 +233,11 @@ impl Batches {
     /// comes after it.
     pub async fn next(&mut self) -> Option<Result<RecordBatch>> {
         self.coming.recv().await
+    }
+
+    /// The same for who polls by hand.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RecordBatch>>> {
+        self.coming.poll_recv(cx)
     }
 }
 

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sheaf_flight::{FlightListener, FlightServer};
+use sheaf_store::sql::Engine;
 use sheaf_store::{Client, ConnectOptions, ServeOptions};
 
 use crate::args::Global;
 use crate::error::Result;
-use crate::flight::Flight;
+use crate::flight;
 use crate::heap;
 use crate::machine::Memory;
 use crate::sql::Sql;
@@ -48,7 +49,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     drain: Duration,
     #[command(flatten)]
-    flight: Flight,
+    flight: flight::Flight,
     #[command(flatten)]
     sql: Sql,
 }
@@ -69,7 +70,7 @@ impl Serve {
         let engine = self.sql.engine(&socket)?;
         options.engine = engine.clone();
         let flight = self.flight.bind(self.drain)?;
-        let attached = attach(&socket, memory_bytes, flight);
+        let attached = attach(&socket, memory_bytes, flight.map(|flight| (flight, engine)));
         let served = sheaf_store::serve_beside(options, || attached.stop());
         // The endpoint ends before the process does, whatever it is in the middle of.
         attached.end();
@@ -78,6 +79,9 @@ impl Serve {
         Ok(())
     }
 }
+
+/// An endpoint that is to serve, and what answers SQL there.
+type Flight = (FlightListener, Option<Arc<dyn Engine>>);
 
 /// The Flight endpoint of a store, from before there is a store.
 #[derive(Clone, Default)]
@@ -99,12 +103,12 @@ impl Attached {
     }
 
     /// Serves Flight, unless the store has been told to end in the meantime.
-    fn begin(&self, listener: FlightListener, client: Client) {
+    fn begin(&self, (listener, engine): Flight, client: Client) {
         let mut flying = self.flying();
         if matches!(*flying, Flying::Over) {
             return;
         }
-        match listener.serve(client) {
+        match listener.serve(client, engine) {
             Ok(server) => {
                 server.urls().for_each(|url| eprintln!("sheaf: Arrow Flight at {url}"));
                 *flying = Flying::Serving(server);
@@ -131,7 +135,7 @@ impl Attached {
 
 /// Waits until the store serves, attaches the Flight endpoint to it, and says on stderr that both
 /// are there: scripts wait for the last of these lines.
-fn attach(socket: &Path, memory_bytes: u64, flight: Option<FlightListener>) -> Attached {
+fn attach(socket: &Path, memory_bytes: u64, flight: Option<Flight>) -> Attached {
     let url = format!("unix:{}", socket.display());
     let attached = Attached::default();
     let own = attached.clone();

@@ -30,28 +30,11 @@ enum Source {
     Opaque(Buffer, usize),
 }
 
-/// What is left of the batch that is being sent.
-struct Rest {
-    batch: RecordBatch,
-    rows: Range<usize>,
-    /// The rows that a message takes.
-    most_rows: usize,
-    /// What was put beside it.
-    kept: Bytes,
-}
-
 /// The messages of an object, encoded as they are asked for.
 pub(super) struct Encoded {
     source: Source,
-    options: Options,
-    schema: SchemaRef,
-    write: IpcWriteOptions,
-    dictionaries: DictionaryTracker,
-    context: IpcWriteContext,
-    has_begun: bool,
     next_batch: usize,
-    rest: Option<Rest>,
-    waiting: VecDeque<Outgoing>,
+    encoding: Encoding,
 }
 
 impl Encoded {
@@ -64,23 +47,86 @@ impl Encoded {
             Source::Table(table) => table.schema().clone(),
             Source::Opaque(..) => opaque::schema(),
         };
+        Ok(Self { source, next_batch: 0, encoding: Encoding::new(&stored, options)? })
+    }
+
+    /// The next message; none at the end.
+    pub(super) fn next(&mut self) -> Result<Option<Outgoing>, Status> {
+        loop {
+            if let Some(message) = self.encoding.next()? {
+                return Ok(Some(message));
+            }
+            match self.batch()? {
+                Some((batch, kept)) => self.encoding.push(batch, kept)?,
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The next batch, and what was put beside it.
+    fn batch(&mut self) -> Result<Option<(RecordBatch, Bytes)>, Status> {
+        let index = self.next_batch;
+        self.next_batch += 1;
+        Ok(match &self.source {
+            Source::Table(table) if index < table.num_batches() => {
+                let batch = table.batch(index).map_err(|error| status::of(&error))?;
+                let metadata = table.file().batch_metadata(index);
+                let kept = app_metadata::of(&metadata.map_err(|error| status::of(&error.into()))?);
+                Some((batch, kept))
+            }
+            Source::Opaque(bytes, chunk) if index * chunk < bytes.len() => {
+                let start = index * chunk;
+                let bytes = bytes.slice_with_length(start, (*chunk).min(bytes.len() - start));
+                Some((opaque::batch(bytes).map_err(unfit)?, Bytes::new()))
+            }
+            _ => None,
+        })
+    }
+}
+
+/// What is left of the batch that is being sent.
+struct Rest {
+    batch: RecordBatch,
+    rows: Range<usize>,
+    /// The rows that a message takes.
+    most_rows: usize,
+    /// What was put beside it.
+    kept: Bytes,
+}
+
+/// Batches become messages: the schema, then each batch in as many as it takes.
+pub(crate) struct Encoding {
+    options: Options,
+    schema: SchemaRef,
+    write: IpcWriteOptions,
+    dictionaries: DictionaryTracker,
+    context: IpcWriteContext,
+    has_begun: bool,
+    rest: Option<Rest>,
+    waiting: VecDeque<Outgoing>,
+}
+
+impl Encoding {
+    /// The encoding of batches of this schema.
+    ///
+    /// # Errors
+    /// `INTERNAL` for a compression that was not built in.
+    pub(crate) fn new(schema: &SchemaRef, options: Options) -> Result<Self, Status> {
         let write = IpcWriteOptions::default().try_with_compression(options.compression);
         Ok(Self {
-            source,
             options,
-            schema: if options.hydrates { hydrated(&stored) } else { stored },
+            schema: if options.hydrates { hydrated(schema) } else { schema.clone() },
             write: write.map_err(unfit)?,
             dictionaries: DictionaryTracker::new(false),
             context: IpcWriteContext::default(),
             has_begun: false,
-            next_batch: 0,
             rest: None,
             waiting: VecDeque::new(),
         })
     }
 
-    /// The next message; none at the end.
-    pub(super) fn next(&mut self) -> Result<Option<Outgoing>, Status> {
+    /// The next message of what was pushed; none when the next batch is to be pushed.
+    pub(crate) fn next(&mut self) -> Result<Option<Outgoing>, Status> {
         if let Some(message) = self.waiting.pop_front() {
             return Ok(Some(message));
         }
@@ -92,11 +138,7 @@ impl Encoded {
                 body: None,
             }));
         }
-        let rest = match self.rest.take() {
-            None => self.batch()?,
-            rest => rest,
-        };
-        let Some(Rest { batch, rows, most_rows, kept }) = rest else { return Ok(None) };
+        let Some(Rest { batch, rows, most_rows, kept }) = self.rest.take() else { return Ok(None) };
         let middle = rows.end.min(rows.start.saturating_add(most_rows));
         let piece = piece(&batch, rows.start..middle)?;
         if middle < rows.end {
@@ -107,26 +149,12 @@ impl Encoded {
         Ok(self.waiting.pop_front())
     }
 
-    /// The next batch, all of which is to be sent.
-    fn batch(&mut self) -> Result<Option<Rest>, Status> {
-        let index = self.next_batch;
-        self.next_batch += 1;
-        let (batch, kept) = match &self.source {
-            Source::Table(table) if index < table.num_batches() => {
-                let batch = table.batch(index).map_err(|error| status::of(&error))?;
-                let metadata = table.file().batch_metadata(index);
-                let kept = app_metadata::of(&metadata.map_err(|error| status::of(&error.into()))?);
-                (self.hydrate(batch)?, kept)
-            }
-            Source::Opaque(bytes, chunk) if index * chunk < bytes.len() => {
-                let start = index * chunk;
-                let bytes = bytes.slice_with_length(start, (*chunk).min(bytes.len() - start));
-                (opaque::batch(bytes).map_err(unfit)?, Bytes::new())
-            }
-            _ => return Ok(None),
-        };
+    /// Takes the next batch, and what goes beside it.
+    pub(crate) fn push(&mut self, batch: RecordBatch, kept: Bytes) -> Result<(), Status> {
+        let batch = self.hydrate(batch)?;
         let (rows, most_rows) = (0..batch.num_rows(), self.fitting(&batch));
-        Ok(Some(Rest { batch, rows, most_rows, kept }))
+        self.rest = Some(Rest { batch, rows, most_rows, kept });
+        Ok(())
     }
 
     fn hydrate(&self, batch: RecordBatch) -> Result<RecordBatch, Status> {
@@ -196,11 +224,12 @@ pub(crate) fn hydrated_schema_message(schema: &SchemaRef) -> Vec<u8> {
 }
 
 /// The message of a schema whose batches are sent by somebody else.
-pub(super) fn plain_schema_message(schema: &Schema) -> Vec<u8> {
+pub(crate) fn plain_schema_message(schema: &Schema) -> Vec<u8> {
     schema_message(schema, &mut DictionaryTracker::new(false), &IpcWriteOptions::default())
 }
 
-fn hydrated(schema: &SchemaRef) -> SchemaRef {
+/// The schema with values in place of dictionaries.
+pub(crate) fn hydrated(schema: &SchemaRef) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| without_dictionaries(field));
     Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone()))
 }

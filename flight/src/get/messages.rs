@@ -38,7 +38,7 @@ pub(crate) struct OutgoingBody {
 
 impl Outgoing {
     /// The message as gRPC carries it, in pieces.
-    pub(super) fn framed(self) -> impl Iterator<Item = Bytes> {
+    pub(crate) fn framed(self) -> impl Iterator<Item = Bytes> {
         let Self { header, app_metadata, body } = self;
         let len = body.as_ref().map(|body| body.len);
         let before = frame::before_body(&header, &app_metadata, len);

@@ -21,7 +21,9 @@ mod stream;
 use std::time::Duration;
 
 use arrow_flight::Ticket;
+use arrow_flight::sql::Command;
 use bytes::Bytes;
+use http::request::Parts;
 use http_body_util::{BodyExt, Limited};
 use prost::Message;
 use sheaf_ipc::File;
@@ -29,16 +31,18 @@ use sheaf_store::{Client, Object};
 use tonic::Status;
 use tonic::body::Body;
 
-pub(crate) use self::encoded::hydrated_schema_message;
+pub(crate) use self::encoded::{Encoding, hydrated, hydrated_schema_message, plain_schema_message};
 pub(crate) use self::messages::Outgoing;
 pub(crate) use self::options::Options;
 
 use self::messages::Messages;
 use self::stream::Stream;
+pub(crate) use self::stream::end_of_stream;
 use crate::door::Door;
 use crate::facts;
 use crate::names::{self, TicketBody};
 use crate::sendfile::Mapped;
+use crate::sql::{self, Answer, Sql};
 
 /// The most that a request may take, in bytes: a ticket is a name and a few options.
 const REQUEST_BYTES: usize = 64 << 10;
@@ -50,12 +54,13 @@ const PREFIX_BYTES: usize = 5;
 #[derive(Clone)]
 pub(crate) struct Get {
     door: Door,
+    sql: Sql,
     mapped: Mapped,
 }
 
 impl Get {
-    pub(crate) fn new(door: Door, mapped: Mapped) -> Self {
-        Self { door, mapped }
+    pub(crate) fn new(door: Door, sql: Sql, mapped: Mapped) -> Self {
+        Self { door, sql, mapped }
     }
 
     /// The answer to a request: a stream, or the error.
@@ -66,18 +71,37 @@ impl Get {
     async fn stream(&self, request: http::Request<Body>) -> Result<http::Response<Body>, Status> {
         let (parts, body) = request.into_parts();
         let ticket: Ticket = unary(body).await?;
+        if let Some(command) = sql::command_of_ticket(&ticket)? {
+            return self.result(&parts, command).await;
+        }
         let wanted = names::of_ticket(&ticket)?;
         let options = Options::new(&wanted, &parts.headers)?;
         let object = self.object(&wanted).await?;
-        let sending = self.mapped.register(&object);
-        let stream = Stream::new(Messages::new(&object, options)?, sending);
-        let mut response = http::Response::new(Body::new(stream));
-        let kind = http::HeaderValue::from_static("application/grpc");
-        response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+        let mut response = self.sending(&object, options)?;
         if facts::are_asked_for(&parts.headers) {
             facts::put(response.headers_mut(), object.info());
         }
         Ok(response)
+    }
+
+    /// The answer that sends an object.
+    fn sending(&self, object: &Object, options: Options) -> Result<http::Response<Body>, Status> {
+        let sending = self.mapped.register(object);
+        Ok(grpc(Body::new(Stream::new(Messages::new(object, options)?, sending))))
+    }
+
+    /// The result of a statement.
+    async fn result(
+        &self,
+        parts: &Parts,
+        command: Command,
+    ) -> Result<http::Response<Body>, Status> {
+        let options = Options::of_headers(&parts.headers)?;
+        let asker = self.sql.asker(&parts.headers, &parts.extensions)?;
+        match self.sql.get(&asker, command, options).await? {
+            Answer::Object(object) => self.sending(&object, options),
+            Answer::Computed(computed) => Ok(grpc(Body::new(*computed))),
+        }
     }
 
     /// The object that a ticket asks for: at once, or when it comes.
@@ -92,6 +116,13 @@ impl Get {
             }
         }
     }
+}
+
+fn grpc(body: Body) -> http::Response<Body> {
+    let mut response = http::Response::new(body);
+    let kind = http::HeaderValue::from_static("application/grpc");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    response
 }
 
 /// The messages of an object, as a stream that asks for nothing has them.

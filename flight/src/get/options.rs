@@ -31,7 +31,7 @@ pub(crate) struct Options {
     /// The most that the body of a message may take, in bytes.
     pub(crate) message_bytes: usize,
     /// How bodies are compressed.
-    pub(super) compression: Option<CompressionType>,
+    pub(crate) compression: Option<CompressionType>,
     /// Whether values are sent in place of dictionaries.
     pub(crate) hydrates: bool,
 }
@@ -80,6 +80,21 @@ impl Options {
             }
         };
         Ok(Self { message_bytes, compression, hydrates })
+    }
+
+    /// What the headers ask for.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(crate) fn of_headers(headers: &HeaderMap) -> Result<Self, Status> {
+        let nothing = TicketBody {
+            name: String::new(),
+            max_message_bytes: None,
+            timeout_ms: None,
+            compression: None,
+            dictionaries: None,
+        };
+        Self::new(&nothing, headers)
     }
 
     /// Whether messages go out as they are stored.

@@ -41,12 +41,17 @@ impl Stream {
 
     fn end(&mut self, status: &Status) -> Frame<Bytes> {
         self.messages = None;
-        let mut trailers = HeaderMap::new();
-        if status.add_header(&mut trailers).is_err() {
-            trailers.insert("grpc-status", http::HeaderValue::from_static("13"));
-        }
-        Frame::trailers(trailers)
+        end_of_stream(status)
     }
+}
+
+/// The last frame of a stream.
+pub(crate) fn end_of_stream(status: &Status) -> Frame<Bytes> {
+    let mut trailers = HeaderMap::new();
+    if status.add_header(&mut trailers).is_err() {
+        trailers.insert("grpc-status", http::HeaderValue::from_static("13"));
+    }
+    Frame::trailers(trailers)
 }
 
 impl Body for Stream {

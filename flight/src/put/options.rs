@@ -2,6 +2,7 @@
 //!
 //! A descriptor of type PATH names it, and headers say how; one of type CMD says all of it in JSON.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arrow_flight::FlightDescriptor;
@@ -14,6 +15,7 @@ use sheaf_store::{Name, PutOptions};
 use tonic::Status;
 
 use crate::names;
+use crate::status;
 
 /// Headers that say how an upload is put.
 const REPLACE: &str = "sheaf-replace";
@@ -126,6 +128,18 @@ pub(crate) fn command(name: &Name, options: &PutOptions) -> FlightDescriptor {
 }
 
 impl Target {
+    /// An object that has a name for a moment only, and nobody else knows it.
+    ///
+    /// # Errors
+    /// None: the name is one.
+    pub(super) fn nameless() -> Result<Self, Status> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = Name::new(format!(".flight/{}/{number}", std::process::id()));
+        let name = name.map_err(|error| status::of(&error))?;
+        Ok(Self::Object(Place { name, options: PutOptions::default() }))
+    }
+
     /// What the descriptor and the headers say.
     pub(crate) fn new(descriptor: &FlightDescriptor, headers: &HeaderMap) -> Result<Self, Status> {
         if descriptor.r#type() == DescriptorType::Cmd {
@@ -199,7 +213,7 @@ mod tests {
         ] {
             let Target::Object(target) = target else { panic!("an object of its own") };
             assert_eq!(target.name.as_bytes(), b"t");
-            let PutOptions { replace, droppable, metadata, wait } = target.options;
+            let PutOptions { replace, droppable, metadata, wait, .. } = target.options;
             assert!(replace && droppable);
             assert_eq!((&metadata[..], wait), (&b"note"[..], Duration::from_millis(2500)));
         }
@@ -220,7 +234,7 @@ mod tests {
 
         let Target::Object(target) = target else { panic!("an object of its own") };
         assert_eq!(target.name, name);
-        let PutOptions { replace, droppable, metadata, wait } = target.options;
+        let PutOptions { replace, droppable, metadata, wait, .. } = target.options;
         assert!(replace && !droppable);
         assert_eq!((metadata, wait), (options.metadata, options.wait));
     }

@@ -11,13 +11,14 @@
 use std::time::Duration;
 
 use arrow_buffer::{Buffer, MutableBuffer};
+use arrow_flight::sql::Command;
 use arrow_flight::{FlightData, FlightDescriptor};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body_util::BodyExt;
 use prost::Message;
 use sheaf_ipc::{Intake, Placement};
-use sheaf_store::Info;
+use sheaf_store::{Client, Info, Table};
 use tonic::Status;
 use tonic::body::Body;
 
@@ -27,11 +28,24 @@ use super::making::Making;
 use super::options::{self, Target};
 use super::parser::{Event, Limits, Malformed, Parser};
 use crate::app_metadata::kept;
+use crate::auth::Right;
 use crate::door::Door;
+use crate::sql::{self, Update};
 use crate::status;
 
 /// The most that a body which must be decoded may take, in bytes.
 const MOST_GATHERED: usize = 1 << 30;
+
+/// The most bytes of parameters of a client that may only read.
+const MOST_OF_READERS: usize = 16 << 20;
+
+/// What an upload was.
+pub(super) enum Ended {
+    /// An object; one of several steps is not there yet.
+    Object(Option<Info>),
+    /// Rows for a command of Flight SQL.
+    Sql(Update, Option<Table>),
+}
 
 /// What came of a message so far.
 #[derive(Default)]
@@ -67,6 +81,11 @@ pub(crate) struct Upload {
     uploads: Uploads,
     incoming: Incoming,
     acks: Option<Acks>,
+    right: Right,
+    /// The command of Flight SQL that the rows are for.
+    sql: Option<Update>,
+    /// How many bytes of bodies somebody may still send who may only read: values of parameters.
+    left: usize,
     /// The bytes of bodies that were copied: to where they stay, and to anywhere else.
     #[cfg(test)]
     copied: (usize, usize),
@@ -79,6 +98,7 @@ impl Upload {
         uploads: Uploads,
         headers: HeaderMap,
         acks: Option<Acks>,
+        right: Right,
     ) -> Self {
         let (target, making, step) = (None, None, None);
         Self {
@@ -90,17 +110,16 @@ impl Upload {
             uploads,
             incoming: Incoming::default(),
             acks,
+            right,
+            sql: None,
+            left: usize::MAX,
             #[cfg(test)]
             copied: (0, 0),
         }
     }
 
     /// Reads a stream to its end, and seals what it brought. Nothing may come for so long.
-    pub(super) async fn run(
-        mut self,
-        mut body: Body,
-        idle: Duration,
-    ) -> Result<Option<Info>, Status> {
+    pub(super) async fn run(mut self, mut body: Body, idle: Duration) -> Result<Ended, Status> {
         let mut parser = Parser::new(Limits::default());
         loop {
             let frame = tokio::time::timeout(idle, body.frame()).await.map_err(|_| {
@@ -116,7 +135,22 @@ impl Upload {
             }
         }
         parser.finish().map_err(malformed)?;
-        self.finish().await
+        match self.sql.take() {
+            Some(update) => Ok(Ended::Sql(update, self.rows().await?)),
+            None => self.finish().await.map(Ended::Object),
+        }
+    }
+
+    /// The rows that came for a command of Flight SQL, in a table that has no name.
+    async fn rows(mut self) -> Result<Option<Table>, Status> {
+        let Some(making) = self.making.take() else { return Ok(None) };
+        let take = move |client: &Client| {
+            let name = making.finish()?.name;
+            let object = client.get(&name);
+            client.delete(&name)?;
+            object?.table()
+        };
+        self.door.ask(take).await.map(Some)
     }
 
     /// Takes a message that was read by somebody else.
@@ -167,10 +201,29 @@ impl Upload {
             Status::invalid_argument(format!("the descriptor is not sound: {error}"))
         })?;
         if self.target.is_none() {
+            if let Some(command) = sql::command(&descriptor.cmd)? {
+                return self.sql(command);
+            }
+            self.right.to_write()?;
             self.target = Some(Target::new(&descriptor, &self.headers)?);
         } else if options::gives_up(&descriptor) {
             return Err(options::given_up());
         }
+        Ok(())
+    }
+
+    /// What comes are rows for a command of Flight SQL.
+    fn sql(&mut self, command: Command) -> Result<(), Status> {
+        let update = Update::new(command)?;
+        match update.only_reads() {
+            true if self.right.to_write().is_err() => self.left = MOST_OF_READERS,
+            true => {}
+            false => self.right.to_write()?,
+        }
+        self.sql = Some(update);
+        self.target = Some(Target::nameless()?);
+        // The answer to these is one: what came of it.
+        self.acks = None;
         Ok(())
     }
 
@@ -185,6 +238,11 @@ impl Upload {
     }
 
     async fn begin_body(&mut self, len: usize) -> Result<(), Status> {
+        self.left = self.left.checked_sub(len).ok_or_else(|| {
+            Status::permission_denied(format!(
+                "{MOST_OF_READERS} bytes of parameters, the most of a client that may only read"
+            ))
+        })?;
         if let Place::Placed { .. } = self.incoming.body {
             return Err(Status::invalid_argument("a message with two bodies"));
         }
@@ -401,7 +459,7 @@ mod tests {
 
         let mut upload = {
             let uploads = Uploads::new(1, Duration::from_secs(60));
-            Upload::new(Door::new(client.clone()), uploads, HeaderMap::new(), None)
+            Upload::new(Door::new(client.clone()), uploads, HeaderMap::new(), None, Right::Write)
         };
         let mut parser = Parser::new(Limits::default());
         for (number, message) in messages.iter().enumerate() {

@@ -4,9 +4,7 @@
 
 use std::time::Duration;
 
-use arrow_flight::{
-    Action, ActionType, CancelFlightInfoResult, CancelStatus, RenewFlightEndpointRequest,
-};
+use arrow_flight::{Action, ActionType, RenewFlightEndpointRequest};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use prost::Message;
@@ -55,10 +53,21 @@ DEADLINE_EXCEEDED at the limit, with ABORTED when its writer is gone"#,
     ("cancel", "as CancelFlightInfo"),
     ("renew", "as RenewFlightEndpoint"),
     (
-        "CancelFlightInfo",
-        "of the specification: a stored object is no query, so it is not cancellable; to end a \
-         stream, cancel its call",
+        "query",
+        r#"runs a statement of SQL and puts its result under a name: {"sql": …, "into": …,
+"replace": false} → as info; without a name, ask by Flight SQL"#,
     ),
+    (
+        "CancelFlightInfo",
+        "of the specification: ends a statement of SQL; a stored object is none, so it is not \
+         cancellable; to end a stream, cancel its call",
+    ),
+    ("CancelQuery", "of Flight SQL, as CancelFlightInfo"),
+    ("CreatePreparedStatement", "of Flight SQL"),
+    ("ClosePreparedStatement", "of Flight SQL"),
+    ("SetSessionOptions", "of the specification: what `set name = value` sets"),
+    ("GetSessionOptions", "of the specification: the options that were set"),
+    ("CloseSession", "of the specification: sets all options back"),
     (
         "RenewFlightEndpoint",
         "of the specification: endpoints do not expire, so it comes back as it is",
@@ -157,10 +166,6 @@ pub(super) async fn act(
         "evict" => {
             let Size { bytes } = json(&body)?;
             to_json(&Size { bytes: door.ask(move |client| client.evict(bytes)).await? })?
-        }
-        "cancel" | "CancelFlightInfo" => {
-            let status = CancelStatus::NotCancellable.into();
-            CancelFlightInfoResult { status }.encode_to_vec().into()
         }
         "renew" | "RenewFlightEndpoint" => {
             let request = RenewFlightEndpointRequest::decode(body).map_err(|error| {

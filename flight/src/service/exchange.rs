@@ -11,6 +11,7 @@ use sheaf_store::Object;
 use tonic::{Status, Streaming};
 
 use super::Answers;
+use crate::auth::Right;
 use crate::door::Door;
 use crate::get::{self, Outgoing};
 use crate::put::{Upload, Uploads};
@@ -58,7 +59,7 @@ async fn store(
     headers: HeaderMap,
     rest: impl futures_util::Stream<Item = Result<FlightData, Status>> + Unpin,
 ) -> Result<Object, Status> {
-    let mut upload = Upload::new(door.clone(), uploads.clone(), headers, None);
+    let mut upload = Upload::new(door.clone(), uploads.clone(), headers, None, Right::Write);
     let mut rest = rest;
     while let Some(data) = rest.try_next().await? {
         upload.message(data).await?;

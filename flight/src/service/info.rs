@@ -69,7 +69,7 @@ fn info(
     Ok(info)
 }
 
-/// The schema message as Flight has it: behind a marker and its length.
+/// The schema message as Flight has it.
 fn schema_of(object: &Object, hydrates: bool) -> sheaf_store::Result<Bytes> {
     let header = match object.info().kind {
         ObjectKind::Table if hydrates => get::hydrated_schema_message(object.table()?.schema()),
@@ -80,13 +80,18 @@ fn schema_of(object: &Object, hydrates: bool) -> sheaf_store::Result<Bytes> {
         }
         ObjectKind::Bytes => get::opaque::schema_message(),
     };
+    Ok(framed(&header))
+}
+
+/// A message behind a marker and its length.
+pub(crate) fn framed(header: &[u8]) -> Bytes {
     let padded = header.len().next_multiple_of(8);
     let mut framed = Vec::with_capacity(8 + padded);
     framed.extend_from_slice(&[0xff; 4]);
     framed.extend_from_slice(&u32::try_from(padded).unwrap_or(0).to_le_bytes());
-    framed.extend_from_slice(&header);
+    framed.extend_from_slice(header);
     framed.resize(8 + padded, 0);
-    Ok(framed.into())
+    framed.into()
 }
 
 /// What a list is to have.

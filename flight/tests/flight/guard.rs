@@ -142,8 +142,10 @@ async fn who_may_read_may_not_write() {
     let messages = stream_of("t", &[numbers(5)]).await;
     let delete = Action::new("delete", r#"{"name":"b"}"#);
 
+    // What an upload is for is known when its first message has come.
+    let put = client.do_put(with(&reader, stream::iter(messages.clone()))).await.unwrap();
     let refused = [
-        client.do_put(with(&reader, stream::iter(messages.clone()))).await.err(),
+        put.into_inner().try_collect::<Vec<_>>().await.err(),
         client.do_exchange(with(&reader, stream::iter(messages.clone()))).await.err(),
         client.do_action(with(&reader, delete.clone())).await.err(),
         client.do_action(with(&reader, Action::new("evict", r#"{"bytes":1}"#))).await.err(),

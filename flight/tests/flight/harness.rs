@@ -30,7 +30,7 @@ impl Endpoint {
         let mut options = FlightOptions::new(vec![free]);
         change(&mut options);
         let listener = FlightListener::bind(options).unwrap();
-        let flight = listener.serve(store.clone()).unwrap();
+        let flight = listener.serve(store.clone(), None).unwrap();
         Self { flight, store, _server: server, _folder: folder }
     }
 

@@ -1,0 +1,126 @@
+//! Prepared statements: words, and the values that were bound to them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::RecordBatch;
+use arrow_flight::sql::{
+    ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult,
+};
+use bytes::Bytes;
+use sheaf_store::sql::{Question, Session, Statement, Text};
+use sheaf_store::{Error, Kind, Table};
+use tonic::Status;
+
+use super::{Asker, Sql, wire};
+use crate::status;
+
+/// The most rows of values that a query is run with: each has a plan of its own.
+const MOST_ROWS: usize = 1000;
+
+/// A prepared statement.
+pub(super) struct Prepared {
+    session: Arc<dyn Session>,
+    text: String,
+    /// The values of its parameters, a row for each run.
+    values: Mutex<Option<Table>>,
+}
+
+impl Prepared {
+    fn values(&self) -> Option<Table> {
+        self.values.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Binds values.
+    pub(super) fn bind(&self, values: Option<Table>) {
+        *self.values.lock().unwrap_or_else(PoisonError::into_inner) = values;
+    }
+
+    /// The statement, planned once for each row of values.
+    pub(super) async fn plan(&self, may_write: bool) -> Result<Vec<Box<dyn Statement>>, Status> {
+        let rows = self.rows()?;
+        if rows.len() > MOST_ROWS {
+            let message = format!(
+                "{} rows of parameters; at most {MOST_ROWS}: ingest them, and join with them",
+                rows.len()
+            );
+            return Err(status::of(&Error::new(Kind::Invalid, message)));
+        }
+        let mut statements = Vec::with_capacity(rows.len());
+        for row in rows {
+            statements.push(self.plan_one(row, may_write).await?);
+        }
+        Ok(statements)
+    }
+
+    /// The values of each run; one run without any if none were bound.
+    pub(super) fn rows(&self) -> Result<Vec<Option<RecordBatch>>, Status> {
+        let Some(values) = self.values() else { return Ok(vec![None]) };
+        let mut rows = Vec::new();
+        for batch in values.batches() {
+            let batch = batch.map_err(|error| status::of(&error))?;
+            rows.extend((0..batch.num_rows()).map(|row| Some(batch.slice(row, 1))));
+        }
+        Ok(rows)
+    }
+
+    pub(super) async fn plan_one(
+        &self,
+        parameters: Option<RecordBatch>,
+        may_write: bool,
+    ) -> Result<Box<dyn Statement>, Status> {
+        let text = Text::Sql(self.text.clone());
+        let question = Question { text, parameters, may_write };
+        self.session.plan(question).await.map_err(|error| status::of(&error))
+    }
+}
+
+impl Sql {
+    /// Prepares a statement: what it takes and what comes of it.
+    pub(super) async fn prepare(
+        &self,
+        asker: &Asker,
+        request: ActionCreatePreparedStatementRequest,
+    ) -> Result<Bytes, Status> {
+        if request.transaction_id.is_some() {
+            return Err(no_transactions());
+        }
+        let prepared = Prepared {
+            session: asker.session.clone(),
+            text: request.query,
+            values: Mutex::default(),
+        };
+        // A reader may know what a statement would do, though not have it done.
+        let statement = prepared.plan_one(None, true).await?;
+        let is_update = statement.is_update();
+        // A client takes what has a schema for a query.
+        let dataset_schema = match is_update {
+            true => Bytes::new(),
+            false => wire::schema(&super::info::sent_schema(statement.schema())),
+        };
+        let parameter_schema = match statement.parameters().fields().is_empty() {
+            true => Bytes::new(),
+            false => wire::schema(statement.parameters()),
+        };
+        let prepared_statement_handle = self.prepared.put(Arc::new(prepared));
+        let result = ActionCreatePreparedStatementResult {
+            prepared_statement_handle,
+            dataset_schema,
+            parameter_schema,
+        };
+        Ok(wire::prepared(&result, is_update))
+    }
+
+    /// The prepared statement of a handle.
+    pub(super) fn prepared(&self, handle: &[u8]) -> Result<Arc<Prepared>, Status> {
+        self.prepared.get(handle).ok_or_else(|| {
+            let message = "there is no such prepared statement: it was closed, or not used for \
+                           an hour; prepare it again";
+            status::of(&Error::new(Kind::NotFound, message))
+        })
+    }
+}
+
+/// What a client hears that begins a transaction.
+pub(super) fn no_transactions() -> Status {
+    Status::unimplemented("there are no transactions: each statement is atomic by itself")
+}
