@@ -1,7 +1,7 @@
 """Builds the wheel: maturin's, with the `sheaf` program in it.
 
 `SHEAF_PROFILE` names another cargo profile than `release` for both: `dev`, not `test`, which would
-make the module a program.
+make the module a program. `SHEAF_PROGRAM` names a program that is built already.
 """
 
 import json
@@ -28,7 +28,10 @@ SCRIPTS.mkdir(parents=True, exist_ok=True)
 
 
 def _bring_program():
-    """Builds the program and lays it among the scripts."""
+    """Builds the program, unless one is given, and lays it among the scripts."""
+    if given := os.environ.get("SHEAF_PROGRAM"):
+        shutil.copy2(given, SCRIPTS / "sheaf")
+        return
     command = ["cargo", "build", "--package", "sheaf", "--profile", PROFILE]
     subprocess.run([*command, "--message-format", "short"], cwd=HERE, check=True)
     metadata = ["cargo", "metadata", "--no-deps", "--format-version", "1"]

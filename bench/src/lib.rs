@@ -1,9 +1,10 @@
-//! What the benchmarks share, and the three that are programs.
+//! What the benchmarks share, and the four that are programs.
 //!
 //! ```text
 //! bin/ratios ─▶ ratios ─┐
 //!                       ├─▶ process (the store, readers) · tables · private · clock
 //! bin/sort ───────▶ sort ─┤
+//! bin/sql ────────▶ sql ──┤
 //! bin/sheaf-peer ─▶ peer ┘
 //! ```
 //!
@@ -15,6 +16,7 @@ pub mod private;
 pub mod process;
 pub mod ratios;
 pub mod sort;
+pub mod sql;
 pub mod tables;
 
 /// What a benchmark returns; whatever goes wrong ends it with one line on standard error.

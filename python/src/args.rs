@@ -5,11 +5,11 @@ use std::time::Duration;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyMapping, PyString};
-use sheaf_flight::FarTls;
-use sheaf_store::{Name, PutOptions};
+use sheaf_flight::{AnyDoor, FarTls};
+use sheaf_store::{Client, Error, Name, PutOptions};
 
 use crate::buffer::Borrowed as Bytes;
-use crate::errors::{raise, raise_invalid};
+use crate::errors::{invalid, raise, raise_invalid};
 
 /// The name of an object, or the beginning of names: text, or the bytes themselves.
 pub(crate) struct NameArg(Vec<u8>);
@@ -161,4 +161,15 @@ pub(crate) fn absolute(url: String) -> String {
         Ok(path) => format!("unix:{}", path.display()),
         Err(_) => url,
     }
+}
+
+/// The near door, for what only shared memory can do.
+pub(crate) fn near<'a>(door: &'a AnyDoor, what: &str) -> Result<&'a Client, Error> {
+    door.near().ok_or_else(|| {
+        let url = door.url();
+        invalid(format!(
+            "{what} needs a store on this machine, and {url} is reached by Flight: put, or write \
+             batch by batch with writer"
+        ))
+    })
 }

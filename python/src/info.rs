@@ -1,9 +1,9 @@
 //! What the store tells of objects: infos, holders, events.
 
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict};
 use sheaf_store::error::human_bytes;
-use sheaf_store::{EventKind, ObjectKind, State};
+use sheaf_store::{EventKind, ObjectKind, Stat, State};
 
 use crate::args::{count, name_of, name_repr};
 use crate::errors::raise;
@@ -242,4 +242,17 @@ impl Event {
         let name = name_repr(py, &self.0.name)?;
         Ok(format!("Event({} {name}, {})", self.kind(), human_bytes(self.0.bytes)))
     }
+}
+
+/// The store's counters, and who it is.
+pub(crate) fn stat<'py>(py: Python<'py>, stat: &Stat) -> PyResult<Bound<'py, PyDict>> {
+    let told = PyDict::new(py);
+    for (name, value) in stat.fields() {
+        told.set_item(name, value)?;
+    }
+    told.set_item("store_pid", stat.store_pid)?;
+    told.set_item("store_id", &stat.store_id)?;
+    told.set_item("version", &stat.version)?;
+    told.set_item("socket", &stat.socket)?;
+    Ok(told)
 }

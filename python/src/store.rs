@@ -9,11 +9,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sheaf_flight::{AnyDoor, FarOptions, FarTls};
 use sheaf_sort::Spill;
-use sheaf_store::{
-    Client, ConnectOptions, Error, Kind, Name, Object, ObjectKind, PutOptions, State,
-};
+use sheaf_store::{ConnectOptions, Error, Kind, Name, Object, ObjectKind, PutOptions, State};
 
-use crate::args::{NameArg, absolute, limit, names_of, options, printed, slices};
+use crate::args::{NameArg, absolute, limit, names_of, near, options, printed, slices};
 use crate::buffer::{self, Borrowed as Bytes, Shown};
 use crate::building::Builder;
 use crate::draft::DraftCore;
@@ -23,7 +21,7 @@ use crate::sorting::Sort;
 use crate::table::Table;
 use crate::watch::Watch;
 use crate::writer::Writer;
-use crate::{capsule, draft, interrupt, schema, sorting};
+use crate::{capsule, draft, info, interrupt, schema, sorting};
 
 /// A store, on this machine or reached by Flight; what `sheaf.connect` returns.
 ///
@@ -347,6 +345,32 @@ impl Store {
         rows
     }
 
+    /// The result of a statement of SQL: a table, mapped and not copied; it lasts as long as it is
+    /// held, or has the name `into`.
+    ///
+    /// Every table is a table; what changes something (`create table … as`, `insert into`, `drop
+    /// table`) has a result of one row, `count`. Ctrl-C cancels the statement.
+    ///
+    /// >>> import pyarrow as pa
+    /// >>> info = store.put("flights", pa.table({"to": ["SIN", "AMS", "SIN"], "n": [1, 2, 3]}))
+    /// >>> store.sql("select sum(n) as n from flights group by n % 2 order by 1").to_arrow().to_pylist()
+    /// [{'n': 2}, {'n': 4}]
+    /// >>> store.sql("select n from flights where n > 1", into="some").num_rows, "some" in store
+    /// (2, True)
+    #[pyo3(signature = (statement, into=None, *, replace=false))]
+    fn sql(
+        &self,
+        py: Python<'_>,
+        statement: &str,
+        into: Option<NameArg>,
+        replace: bool,
+    ) -> PyResult<Table> {
+        let put = PutOptions { replace, ..PutOptions::default() };
+        let into = into.as_ref().map(|name| (name.as_ref(), &put));
+        let table = self.ask(py, |door| door.sql(statement, into)?.table())?;
+        Ok(Table::new(table, self.url.clone()))
+    }
+
     /// Opaque bytes of this size, to be written in place and sealed.
     ///
     /// >>> with store.create("raw", 5) as draft:
@@ -511,15 +535,7 @@ impl Store {
     /// (1, True, True)
     fn stat<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stat = self.ask(py, |client| client.stat())?;
-        let told = PyDict::new(py);
-        for (name, value) in stat.fields() {
-            told.set_item(name, value)?;
-        }
-        told.set_item("store_pid", stat.store_pid)?;
-        told.set_item("store_id", &stat.store_id)?;
-        told.set_item("version", &stat.version)?;
-        told.set_item("socket", &stat.socket)?;
-        Ok(told)
+        info::stat(py, &stat)
     }
 
     /// A reference to a name in this store, to be pickled and sent to another process. The object
@@ -576,15 +592,4 @@ impl Store {
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (String,))> {
         Ok((py.import("sheaf")?.getattr("connect")?, (self.url.to_string(),)))
     }
-}
-
-/// The near door, for what only shared memory can do.
-fn near<'a>(door: &'a AnyDoor, what: &str) -> Result<&'a Client, Error> {
-    door.near().ok_or_else(|| {
-        let url = door.url();
-        invalid(format!(
-            "{what} needs a store on this machine, and {url} is reached by Flight: put, or write \
-             batch by batch with writer"
-        ))
-    })
 }

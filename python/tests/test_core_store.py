@@ -326,7 +326,7 @@ def test_schemas_and_infos_are_pickled_whole(near):
 
 def test_what_is_no_pickle_of_an_info_is_refused():
     with pytest.raises(sheaf.Invalid, match="not the parts"):
-        sheaf.Info._of_parts((b"a", 7, 0, [0] * 6, False, b"", []))
+        sheaf.Info._of_parts((b"a", 7, 0, [0] * 7, False, b"", []))
     with pytest.raises(sheaf.Invalid):
         sheaf.Schema._of_file(b"no Arrow file")
 

@@ -7,13 +7,12 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::TableProviderFactory;
-use datafusion::common::metadata::ScalarAndMetadata;
-use datafusion::common::{ParamValues, ScalarValue, TableReference};
+use datafusion::common::{ScalarValue, TableReference};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::dml::{CopyTo, DmlStatement, InsertOp};
 use datafusion::logical_expr::{
-    CreateExternalTable, DdlStatement, DropTable, LogicalPlan, SetVariable, Statement as Words,
+    CreateExternalTable, DdlStatement, DropTable, LogicalPlan, SetVariable, Statement as Other,
     WriteOp,
 };
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
@@ -33,7 +32,7 @@ use crate::session::Inner;
 use crate::sink;
 use crate::snapshot::{Snapshot, name_of};
 use crate::stop::{self, Stop};
-use crate::words;
+use crate::words::Words;
 
 /// Batches that may wait for who reads them.
 const WAITING: usize = 2;
@@ -77,7 +76,16 @@ pub(crate) async fn plan(session: Arc<Inner>, question: Question) -> Result<Plan
     let snapshot = session.snapshot()?;
     let state = session.state(snapshot.clone());
     let plan = match question.text {
-        Text::Sql(text) => logical(&state, &snapshot, &text).await?,
+        Text::Sql(text) => {
+            let words = Words::new(&text)?;
+            match &question.parameters {
+                Some(values) => {
+                    let statement = words.with_values(values)?;
+                    (logical(&state, &snapshot, statement).await?, Arc::new(Schema::empty()))
+                }
+                None => described(&state, &snapshot, &words).await?,
+            }
+        }
         Text::Substrait(_) => {
             let message = "plans of Substrait are not read: send SQL";
             return Err(Error::new(Kind::Invalid, message));
@@ -87,12 +95,8 @@ pub(crate) async fn plan(session: Arc<Inner>, question: Question) -> Result<Plan
             return finished(session, snapshot, state, what, None, question.may_write);
         }
     };
-    let parameters = parameters(&plan)?;
-    let plan = match &question.parameters {
-        Some(values) => bound(plan, &parameters, values)?,
-        None => plan,
-    };
-    let is_open = question.parameters.is_none() && !parameters.fields().is_empty();
+    let (plan, parameters) = plan;
+    let is_open = !parameters.fields().is_empty();
     let what = match change(plan)? {
         Ok(change) => What::Change(change),
         Err(plan) if is_open => {
@@ -136,8 +140,11 @@ fn finished(
 }
 
 /// The logical plan of a text, whose tables are all held from here on.
-async fn logical(state: &SessionState, snapshot: &Snapshot, text: &str) -> Result<LogicalPlan> {
-    let statement = words::statement(text)?;
+async fn logical(
+    state: &SessionState,
+    snapshot: &Snapshot,
+    statement: datafusion::sql::parser::Statement,
+) -> Result<LogicalPlan> {
     let references =
         state.resolve_table_references(&statement).map_err(|error| error::of(&error))?;
     let is_stored = |reference: &&TableReference| {
@@ -173,6 +180,37 @@ fn missing(
     absent.map_or(told, |name| error::no_table(name))
 }
 
+/// The plan of a statement without values for its parameters, and what these are.
+///
+/// Where types depend on them it is planned with nulls of one type after the other: what it tells is
+/// a guess then, as the specification of Flight SQL has it.
+async fn described(
+    state: &SessionState,
+    snapshot: &Snapshot,
+    words: &Words,
+) -> Result<(LogicalPlan, SchemaRef)> {
+    let told = match logical(state, snapshot, words.statement()?).await {
+        Ok(plan) => {
+            let parameters = parameters(&plan)?;
+            return Ok((plan, parameters));
+        }
+        Err(error) => error,
+    };
+    let marks = words.parameters();
+    if marks.is_empty() {
+        return Err(told);
+    }
+    let fields = marks.iter().map(|mark| Field::new(*mark, DataType::Null, true));
+    let parameters: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    for data_type in ["Utf8", "Int64", "Float64"] {
+        let guess = words.with_all(&format!("arrow_cast(null, '{data_type}')"))?;
+        if let Ok(plan) = logical(state, snapshot, guess).await {
+            return Ok((plan, parameters));
+        }
+    }
+    Err(told)
+}
+
 /// The statement's parameters, in the order of their numbers.
 fn parameters(plan: &LogicalPlan) -> Result<SchemaRef> {
     let known: HashMap<String, Option<FieldRef>> =
@@ -187,42 +225,6 @@ fn parameters(plan: &LogicalPlan) -> Result<SchemaRef> {
     let number = |name: &str| name.trim_start_matches('$').parse::<u32>().unwrap_or(u32::MAX);
     fields.sort_by_key(|(name, _)| (number(name), name.clone()));
     Ok(Arc::new(Schema::new(fields.into_iter().map(|(_, field)| field).collect::<Vec<_>>())))
-}
-
-/// The plan with values for its parameters, which are the columns of one row.
-fn bound(plan: LogicalPlan, parameters: &Schema, values: &RecordBatch) -> Result<LogicalPlan> {
-    let wanted = parameters.fields().len();
-    if values.num_rows() != 1 || values.num_columns() < wanted {
-        let message = format!(
-            "{wanted} parameters; {} values in {} rows were given: give a value for each, in one row",
-            values.num_columns(),
-            values.num_rows()
-        );
-        return Err(Error::new(Kind::Invalid, message));
-    }
-    if wanted == 0 {
-        return Ok(plan);
-    }
-    let value = |index: usize| ScalarValue::try_from_array(values.column(index), 0);
-    let named: datafusion::error::Result<HashMap<String, ScalarAndMetadata>> = parameters
-        .fields()
-        .iter()
-        .enumerate()
-        .map(|(index, field)| {
-            let value = ScalarAndMetadata::new(value(index)?, None);
-            Ok((field.name().trim_start_matches('$').to_owned(), value))
-        })
-        .collect();
-    let is_numbered =
-        parameters.fields().iter().all(|field| field.name()[1..].parse::<usize>().is_ok());
-    let given = if is_numbered {
-        let all =
-            (0..values.num_columns()).map(|index| Ok(ScalarAndMetadata::new(value(index)?, None)));
-        all.collect::<datafusion::error::Result<Vec<_>>>().map(ParamValues::List)
-    } else {
-        named.map(ParamValues::Map)
-    };
-    given.and_then(|given| plan.with_param_values(given)).map_err(|error| error::of(&error))
 }
 
 /// What a plan changes; the plan itself when that is nothing.
@@ -250,10 +252,10 @@ fn change(plan: LogicalPlan) -> Result<Result<Change, LogicalPlan>> {
             return absent(op.name(), &way);
         }
         LogicalPlan::Copy(_) => Change::Copy(plan),
-        LogicalPlan::Statement(Words::SetVariable(SetVariable { variable, value })) => {
+        LogicalPlan::Statement(Other::SetVariable(SetVariable { variable, value })) => {
             Change::Set { name: variable, value: Some(value) }
         }
-        LogicalPlan::Statement(Words::ResetVariable(reset)) => {
+        LogicalPlan::Statement(Other::ResetVariable(reset)) => {
             Change::Set { name: reset.variable, value: None }
         }
         LogicalPlan::Statement(_) => {
@@ -266,6 +268,17 @@ fn change(plan: LogicalPlan) -> Result<Result<Change, LogicalPlan>> {
 impl Own {
     fn is_update(&self) -> bool {
         matches!(&self.what, What::Change(change) if !matches!(change, Change::Set { .. }))
+    }
+
+    /// Refuses to run what has parameters without values.
+    fn check_bound(&self) -> Result<()> {
+        match self.parameters.fields().len() {
+            0 => Ok(()),
+            count => {
+                let message = format!("the statement has {count} parameters: give their values");
+                Err(Error::new(Kind::Invalid, message))
+            }
+        }
     }
 
     /// The plan for the first run, if this is one.
@@ -281,14 +294,7 @@ impl Own {
 
     /// The rows of the statement itself.
     async fn own_rows(&self, plan: &LogicalPlan, run: Run) -> Result<SendableRecordBatchStream> {
-        let Some(first) = run.first else {
-            if plan.get_parameter_names().is_ok_and(|names| !names.is_empty()) {
-                let count = self.parameters.fields().len();
-                let message = format!("the statement has {count} parameters: give their values");
-                return Err(Error::new(Kind::Invalid, message));
-            }
-            return self.rows(plan, &run.stop).await;
-        };
+        let Some(first) = run.first else { return self.rows(plan, &run.stop).await };
         execute_stream(first, self.state.task_ctx()).map_err(|error| error::of(&error))
     }
 
@@ -440,6 +446,7 @@ impl Own {
 
     /// The whole result as an object.
     async fn object(&self, into: Option<Destination>, run: Run) -> Result<Object> {
+        self.check_bound()?;
         match (&self.what, into) {
             (What::Rows { whole: Some(table), .. }, None) => Ok(table.object().clone()),
             (What::Rows { plan, .. }, None) => {
@@ -461,6 +468,7 @@ impl Own {
 
     /// Sends the result, batch by batch.
     async fn send(&self, to: &mpsc::Sender<Result<RecordBatch>>, run: Run) -> Result<()> {
+        self.check_bound()?;
         match &self.what {
             What::Change(change) => {
                 let batch = counted(self.change(change, &run.stop).await?)?;

@@ -1,5 +1,8 @@
 //! From words to a statement: one of SQL, with its parameters numbered.
 
+use arrow_array::RecordBatch;
+use arrow_schema::DataType;
+use datafusion::common::ScalarValue;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
@@ -18,43 +21,128 @@ const DEEPEST: usize = 64;
 /// How deep an expression or a chain of joins may be, as far as its words tell.
 const LONGEST_CHAIN: usize = 1000;
 
-/// The one statement of a text.
-///
-/// # Errors
-/// [`Kind::Invalid`] when it is none, or several.
-pub(crate) fn statement(text: &str) -> Result<Statement> {
-    let invalid = |message: String| Error::new(Kind::Invalid, message);
-    if text.len() > LONGEST {
-        let message = format!(
-            "a statement of {} bytes; the limit is {LONGEST}: put its data into a table",
-            text.len()
-        );
-        return Err(invalid(message));
-    }
-    let tokens = Tokenizer::new(&GenericDialect {}, text).with_unescape(false).tokenize();
-    let tokens =
-        tokens.map_err(|error| invalid(format!("the statement can't be read: {error}")))?;
-    let depth = depth(&tokens);
-    if depth > LONGEST_CHAIN {
-        let message = format!(
-            "the statement is {depth} operations deep; the limit is {LONGEST_CHAIN}: put a list \
-             into `in (…)`, or into a table to join with"
-        );
-        return Err(invalid(message));
-    }
-    let text = numbered(tokens);
-    let parser = DFParserBuilder::new(text.as_str()).with_recursion_limit(DEEPEST).build();
-    let parsed = parser.and_then(|mut parser| parser.parse_statements());
-    let mut parsed = parsed.map_err(|error| error::of(&error))?;
-    match (parsed.len(), parsed.pop_front()) {
-        (1, Some(Statement::Statement(words))) if is_transaction(&words) => {
-            let message = "there is no transaction here: each statement is atomic by itself";
-            Err(invalid(message.into()))
+/// The words of one statement, with its parameters numbered: `?`, `?`, … are `$1`, `$2`, …
+pub(crate) struct Words(Vec<Token>);
+
+impl Words {
+    /// # Errors
+    /// [`Kind::Invalid`] when they are no words of SQL, too many, or too deep.
+    pub(crate) fn new(text: &str) -> Result<Self> {
+        if text.len() > LONGEST {
+            return Err(invalid(format!(
+                "a statement of {} bytes; the limit is {LONGEST}: put its data into a table",
+                text.len()
+            )));
         }
-        (1, Some(statement)) => Ok(statement),
-        (0, _) => Err(invalid("there is no statement".into())),
-        (count, _) => Err(invalid(format!("{count} statements: give them one at a time"))),
+        let tokens = Tokenizer::new(&GenericDialect {}, text).with_unescape(false).tokenize();
+        let mut tokens =
+            tokens.map_err(|error| invalid(format!("the statement can't be read: {error}")))?;
+        let depth = depth(&tokens);
+        if depth > LONGEST_CHAIN {
+            return Err(invalid(format!(
+                "the statement is {depth} operations deep; the limit is {LONGEST_CHAIN}: put a \
+                 list into `in (…)`, or into a table to join with"
+            )));
+        }
+        let mut count = 0;
+        for token in &mut tokens {
+            if let Token::Placeholder(mark) = token
+                && mark == "?"
+            {
+                count += 1;
+                *mark = format!("${count}");
+            }
+        }
+        Ok(Self(tokens))
     }
+
+    /// The parameters, in the order in which they stand first.
+    pub(crate) fn parameters(&self) -> Vec<&str> {
+        let mut all = Vec::new();
+        for token in &self.0 {
+            if let Token::Placeholder(mark) = token
+                && !all.contains(&mark.as_str())
+            {
+                all.push(mark.as_str());
+            }
+        }
+        all
+    }
+
+    /// The statement as it is.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] when it is none, or several.
+    pub(crate) fn statement(&self) -> Result<Statement> {
+        self.parse(|mark| Ok(mark.to_owned()))
+    }
+
+    /// The statement with the same words in place of each parameter.
+    ///
+    /// # Errors
+    /// As [`statement`](Self::statement).
+    pub(crate) fn with_all(&self, words: &str) -> Result<Statement> {
+        self.parse(|_| Ok(words.to_owned()))
+    }
+
+    /// The statement with values in place of its parameters: the columns of one row, by their
+    /// places or, where parameters have names, by these.
+    ///
+    /// # Errors
+    /// As [`statement`](Self::statement); [`Kind::Invalid`] when there are not values enough.
+    pub(crate) fn with_values(&self, values: &RecordBatch) -> Result<Statement> {
+        let parameters = self.parameters();
+        let lacking = || {
+            invalid(format!(
+                "{} parameters; {} values in {} rows were given: give a value for each, in one row",
+                parameters.len(),
+                values.num_columns(),
+                values.num_rows()
+            ))
+        };
+        if values.num_rows() != 1 {
+            return Err(lacking());
+        }
+        self.parse(|mark| {
+            let name = mark.get(1..).unwrap_or_default();
+            let place = match name.parse::<usize>() {
+                Ok(number) => number.checked_sub(1),
+                Err(_) => values
+                    .schema()
+                    .index_of(name)
+                    .ok()
+                    .or_else(|| parameters.iter().position(|other| *other == mark)),
+            };
+            let column = place.and_then(|place| values.columns().get(place)).ok_or_else(lacking)?;
+            let value =
+                ScalarValue::try_from_array(column, 0).map_err(|error| error::of(&error))?;
+            literal(&value)
+        })
+    }
+
+    fn parse(&self, fill: impl Fn(&str) -> Result<String>) -> Result<Statement> {
+        let parts = self.0.iter().map(|token| match token {
+            Token::Placeholder(mark) => fill(mark),
+            token => Ok(token.to_string()),
+        });
+        let text = parts.collect::<Result<String>>()?;
+        let parser = DFParserBuilder::new(text.as_str()).with_recursion_limit(DEEPEST).build();
+        let parsed = parser.and_then(|mut parser| parser.parse_statements());
+        let mut parsed = parsed.map_err(|error| error::of(&error))?;
+        match (parsed.len(), parsed.pop_front()) {
+            (1, Some(Statement::Statement(words))) if is_transaction(&words) => {
+                let message = "there is no transaction here: each statement is atomic by itself";
+                Err(invalid(message.into()))
+            }
+            (1, Some(statement)) => Ok(statement),
+            (0, _) => Err(invalid("there is no statement".into())),
+            (count, _) => Err(invalid(format!("{count} statements: give them one at a time"))),
+        }
+    }
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(Kind::Invalid, message)
 }
 
 fn is_transaction(words: &ast::Statement) -> bool {
@@ -62,17 +150,48 @@ fn is_transaction(words: &ast::Statement) -> bool {
     matches!(words, S::StartTransaction { .. } | S::Commit { .. } | S::Rollback { .. })
 }
 
-/// The text with `?`, `?`, … as `$1`, `$2`, …: what JDBC, ODBC and ADBC write.
-fn numbered(tokens: Vec<Token>) -> String {
-    let mut count = 0;
-    let parts = tokens.into_iter().map(|token| match token {
-        Token::Placeholder(mark) if mark == "?" => {
-            count += 1;
-            format!("${count}")
+/// The value as words of SQL that have its type.
+///
+/// # Errors
+/// [`Kind::Invalid`] for a type that has no literals: lists, structs and the like.
+fn literal(value: &ScalarValue) -> Result<String> {
+    use ScalarValue as V;
+    let data_type = value.data_type();
+    let typed = |words: String| Ok(format!("arrow_cast({words}, '{data_type}')"));
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    match value {
+        V::Null => Ok("null".into()),
+        value if value.is_null() => typed("null".into()),
+        V::Boolean(Some(value)) => Ok(value.to_string()),
+        V::Int64(Some(value)) if *value >= 0 => Ok(value.to_string()),
+        V::Utf8(Some(text)) => Ok(quoted(text)),
+        V::LargeUtf8(Some(text)) | V::Utf8View(Some(text)) => typed(quoted(text)),
+        V::Binary(Some(bytes))
+        | V::LargeBinary(Some(bytes))
+        | V::BinaryView(Some(bytes))
+        | V::FixedSizeBinary(_, Some(bytes)) => {
+            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            typed(format!("x'{digits}'"))
         }
-        token => token.to_string(),
-    });
-    parts.collect()
+        V::Dictionary(_, value) => literal(value),
+        value if data_type.is_temporal() || data_type.is_numeric() => {
+            // As a number of its unit, or in digits: both come back as they were.
+            let whole = data_type.is_temporal() && !matches!(data_type, DataType::Interval(_));
+            let text = match whole {
+                true => value.cast_to(&DataType::Int64).map(|value| value.to_string()),
+                false => Ok(value.to_string()),
+            };
+            let text = text.map_err(|error| error::of(&error))?;
+            // Days and some times are of 32 bits, and are made of such.
+            let narrow = matches!(data_type, DataType::Date32 | DataType::Time32(_));
+            match (whole, narrow) {
+                (true, true) => typed(format!("arrow_cast({text}, 'Int32')")),
+                (true, false) => typed(text),
+                (false, _) => typed(quoted(&text)),
+            }
+        }
+        _ => Err(invalid(format!("{data_type} is no type of a parameter: put it into a table"))),
+    }
 }
 
 /// How deep the tree may be that these words make, at the most. Whoever walks it does so by
@@ -133,6 +252,10 @@ fn depth(tokens: &[Token]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Int64Array, StringArray};
+
     use super::*;
 
     fn tokens(text: &str) -> Vec<Token> {
@@ -157,22 +280,46 @@ mod tests {
         assert_eq!(depth(")))"), 3, "nonsense is not followed");
     }
 
-    #[test]
-    fn question_marks_are_numbered_where_they_are_parameters() {
-        let numbered = |text: &str| numbered(tokens(text));
-
-        assert_eq!(numbered("select ? + ?"), "select $1 + $2");
-        assert_eq!(
-            numbered("select '?', 'it''s', \"a?\", ? -- what?\n"),
-            "select '?', 'it''s', \"a?\", $1 -- what?\n"
+    fn filled(text: &str, columns: Vec<(&str, ArrayRef)>) -> Result<String> {
+        let values = RecordBatch::try_from_iter_with_nullable(
+            columns.into_iter().map(|(name, column)| (name, column, true)),
         );
-        assert_eq!(numbered("select $2, $1"), "select $2, $1");
+        Ok(Words::new(text)?.with_values(&values.unwrap())?.to_string())
+    }
+
+    #[test]
+    fn question_marks_are_parameters_where_they_stand_for_values() {
+        let words = Words::new("select '?', 'it''s', \"a?\", ?, ? -- what?\n").unwrap();
+        assert_eq!(words.parameters(), ["$1", "$2"]);
+        let words = Words::new("select $2, $1, $2, $name").unwrap();
+        assert_eq!(words.parameters(), ["$2", "$1", "$name"]);
+    }
+
+    #[test]
+    fn values_are_put_where_their_parameters_stand() {
+        let one = || Arc::new(Int64Array::from(vec![7])) as ArrayRef;
+        let text = || Arc::new(StringArray::from(vec!["it's; drop table t --"])) as ArrayRef;
+        assert_eq!(
+            filled("select ?, ?", vec![("1", one()), ("2", text())]).unwrap(),
+            "SELECT 7, 'it''s; drop table t --'"
+        );
+        assert_eq!(
+            filled("select $2, $1", vec![("1", one()), ("2", text())]).unwrap(),
+            "SELECT 'it''s; drop table t --', 7"
+        );
+        assert_eq!(
+            filled("select $b, $a", vec![("a", one()), ("b", text())]).unwrap(),
+            "SELECT 'it''s; drop table t --', 7"
+        );
+        let error = filled("select ?, ?", vec![("1", one())]).unwrap_err();
+        assert!(error.to_string().contains("2 parameters; 1 values"), "{error}");
     }
 
     #[test]
     fn a_text_has_one_statement() {
+        let statement = |text: &str| Words::new(text).and_then(|words| words.statement());
         assert!(statement("select 1;").is_ok());
-        for bad in ["", ";", "select 1; select 2", "selec 1", "select '"] {
+        for bad in ["", ";", "select 1; select 2", "selec 1", "select '", "begin"] {
             assert_eq!(statement(bad).unwrap_err().kind(), Kind::Invalid, "{bad}");
         }
         let deep = format!("select {}1{}", "(".repeat(5000), ")".repeat(5000));

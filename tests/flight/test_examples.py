@@ -21,6 +21,15 @@ def test_the_example_runs(endpoint: Endpoint) -> None:
     assert "what came back is what went" in said.stdout
 
 
+def test_the_example_in_sql_runs(endpoint: Endpoint) -> None:
+    command = [sys.executable, str(ROOT / "examples" / "sql_client.py"), endpoint.urls[0]]
+
+    said = subprocess.run(command, capture_output=True, text=True)
+
+    assert said.returncode == 0, said.stderr
+    assert "what was asked was answered" in said.stdout
+
+
 def test_the_guides_program_runs(endpoint: Endpoint) -> None:
     guide = (ROOT / "docs" / "flight.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)

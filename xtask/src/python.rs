@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::count::Count;
-use crate::run::{command, root, run, run_counted, works};
+use crate::run::{build_programs, command, root, run, run_counted, works};
 
 /// A virtual environment and what is tested in it.
 struct Environment {
@@ -20,7 +20,16 @@ struct Environment {
 /// The packages that people hand data to and from, as they are now, and what checks types.
 const CURRENT: Environment = Environment {
     name: "current",
-    packages: &["pyarrow", "polars", "pandas", "duckdb", "numpy", "mypy"],
+    packages: &[
+        "pyarrow",
+        "polars",
+        "pandas",
+        "duckdb",
+        "numpy",
+        "mypy",
+        "adbc-driver-flightsql",
+        "adbc-driver-manager",
+    ],
     tests: &["python/tests", "tests/flight"],
     below: u32::MAX,
 };
@@ -38,6 +47,7 @@ pub(crate) fn tests(count: &mut Count) -> Result<Option<&'static str>, String> {
     let Some(python) = interpreter(u32::MAX) else {
         return Ok(Some("no Python 3.10 or newer with venv is at hand"));
     };
+    build_programs()?;
     let wheel = build_wheel(python)?;
     for environment in [CURRENT, PLASMA] {
         let Some(python) = interpreter(environment.below) else {
@@ -50,6 +60,7 @@ pub(crate) fn tests(count: &mut Count) -> Result<Option<&'static str>, String> {
         for folder in environment.tests {
             let mut test = command(&program, &["-m", "pytest", "-q", "-p", "no:cacheprovider"]);
             test.arg(folder).env("PYTHONDONTWRITEBYTECODE", "1");
+            test.env("SHEAF_BENCH_SQL", root().join("target/debug/sql"));
             run_counted(test, count)?;
         }
     }
@@ -82,6 +93,7 @@ fn build_wheel(python: &str) -> Result<PathBuf, String> {
     let bin = Path::new(&program).parent().map(|bin| bin.display().to_string());
     let path = std::env::var("PATH").unwrap_or_default();
     build.env("PATH", format!("{}:{path}", bin.unwrap_or_default()));
+    build.env("SHEAF_PROGRAM", root().join("target/debug/sheaf"));
     build.env("SHEAF_PROFILE", "dev").env("CARGO_TARGET_DIR", root().join("target"));
     run(build)?;
     let built = std::fs::read_dir(&wheels).map_err(|error| error.to_string())?;

@@ -69,9 +69,10 @@ pub(crate) fn run(mut command: Command) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("{}: {status}", said(&command))) }
 }
 
-/// Builds the program itself, as tests start it.
-pub(crate) fn build_program() -> Result<(), String> {
-    run(command("cargo", &["build", "--package", "sheaf", "--profile", "test"]))
+/// Builds the programs, as tests start them. All at once: with the features of all of them, as the
+/// tests are built, so that nothing is compiled twice.
+pub(crate) fn build_programs() -> Result<(), String> {
+    run(command("cargo", &["build", "--workspace", "--bins", "--profile", "test"]))
 }
 
 /// Runs a test command to its end and counts what it says.

@@ -1,7 +1,7 @@
 //! The checks, one function each.
 
 use crate::count::Count;
-use crate::run::{build_program, command, root, run, run_counted};
+use crate::run::{build_programs, command, root, run, run_counted};
 use crate::{java, python, tools};
 
 /// How a step ended well: done, or skipped and why.
@@ -54,7 +54,7 @@ fn lints(_: &mut Count) -> Outcome {
 
 fn all_tests(count: &mut Count) -> Outcome {
     // The whole-system tests start the program itself.
-    build_program()?;
+    build_programs()?;
     run_counted(command("cargo", &["test", "--workspace", "--no-fail-fast"]), count)?;
     Ok(None)
 }

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{Schema, SchemaRef};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -96,6 +98,7 @@ impl Demo {
         );
         drop(flights);
         step(out, "Sort", &text)?;
+        step(out, "SQL", &queried(&client)?)?;
 
         writeln!(out, "\n{}\n", carriers(&findings))?;
         let rate = human_bytes((info.bytes as f64 / put_time.as_secs_f64()) as u64);
@@ -135,6 +138,21 @@ impl Demo {
         )?;
         Ok(())
     }
+}
+
+/// Asks in SQL; what was asked, and what came of it.
+fn queried(client: &Client) -> Result<String> {
+    const QUERY: &str = "select carrier, avg(dep_delay) from flights group by 1 order by 2 desc";
+    let start = Instant::now();
+    let table = client.sql(QUERY, None)?.table()?;
+    let took = human_time(start.elapsed());
+    let batch = table.batch(0)?;
+    let worst = batch.column(0).as_string_opt::<i32>().map(|carriers| airline(carriers.value(0)));
+    let worst = worst.ok_or_else(|| Error::failed("a query's result is of another type"))?;
+    let minutes = batch.column(1).as_primitive::<Float64Type>().value(0);
+    Ok(format!(
+        "{QUERY}, over the same memory, in {took}: {worst}, {minutes:.1} min late on average."
+    ))
 }
 
 /// Prints a step as soon as it is done.

@@ -120,6 +120,9 @@ class Store:
         nan: Literal["greatest", "smallest"] = "greatest",
         progress: Callable[[str, int, int], object] | None = None,
     ) -> int: ...
+    def sql(
+        self, statement: str, into: _Name | None = None, *, replace: bool = False
+    ) -> Table: ...
     def create(
         self,
         name: _Name,

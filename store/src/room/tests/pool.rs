@@ -23,7 +23,7 @@ fn source(store: &mut Store, text: &str, bytes: u64) -> Source {
 #[test]
 fn a_large_room_prepares_one_container_from_the_start() {
     assert_eq!(fill(&mut Store::with_budget(512 * MIB)), [64 * MIB]);
-    assert_eq!(fill(&mut Store::with_budget(256 * MIB)), []);
+    assert!(fill(&mut Store::with_budget(256 * MIB)).is_empty());
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn nothing_is_prepared_while_a_writer_copies_into_what_was_ready() {
     source(&mut store, "a", 9 * MIB);
     fill(&mut store);
     let draft = store.create(ANN, new("b", 9 * MIB)).unwrap();
-    assert_eq!(fill(&mut store), []);
+    assert!(fill(&mut store).is_empty());
 
     store.room.abort(ANN, draft.object).unwrap();
 
@@ -130,7 +130,7 @@ fn the_pool_prepares_nothing_while_someone_waits_for_room() {
     let late = Some(NOW_MS + 1000);
     store.ask_create(ANN, super::super::Create { deadline_ms: late, ..new("b", 60 * MIB) });
 
-    assert_eq!(fill(&mut store), []);
+    assert!(fill(&mut store).is_empty());
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn an_idle_pool_is_given_up_but_for_its_first_container() {
     store.pass(60_000);
 
     assert_eq!(store.stat().pool_bytes, 64 * MIB);
-    assert_eq!(fill(&mut store), []);
+    assert!(fill(&mut store).is_empty());
 }
 
 #[test]

@@ -9,18 +9,34 @@ import org.junit.jupiter.api.Test;
 
 /** The example in the documentation runs, and prints what it says. */
 class ExampleTest {
-  @Test
-  void theExampleReadsWhatItPut() throws Exception {
+  private static String printed(String example, String address) throws Exception {
     var printed = new ByteArrayOutputStream();
     var before = System.out;
     // Classes without a package can't be named from within one.
-    Method main = Class.forName("FlightClient").getMethod("main", String[].class);
-    try (var endpoint = Endpoint.start()) {
+    Method main = Class.forName(example).getMethod("main", String[].class);
+    try {
       System.setOut(new PrintStream(printed));
-      main.invoke(null, (Object) new String[] {endpoint.location().getUri().toString()});
+      main.invoke(null, (Object) new String[] {address});
     } finally {
       System.setOut(before);
     }
-    assertEquals("[java/prices]: 2 rows\nprice\n1.5\n2.5\n", printed.toString());
+    return printed.toString();
+  }
+
+  @Test
+  void theExampleReadsWhatItPut() throws Exception {
+    try (var endpoint = Endpoint.start()) {
+      var address = endpoint.location().getUri().toString();
+      assertEquals(
+          "[java/prices]: 2 rows\nprice\n1.5\n2.5\n", printed("FlightClient", address));
+    }
+  }
+
+  @Test
+  void theExampleInSqlFindsWhoIsLate() throws Exception {
+    try (var endpoint = Endpoint.start()) {
+      var address = endpoint.url.replace("grpc://", "");
+      assertEquals("LH is late\n", printed("SqlClient", address));
+    }
   }
 }
