@@ -80,6 +80,7 @@ fn room_put_and_get(bencher: Bencher<'_, '_>) {
             kind: ObjectKind::Bytes,
             bytes: 1 << 10,
             replace: true,
+            replaces: None,
             droppable: false,
             metadata: [].into(),
             deadline_ms: None,

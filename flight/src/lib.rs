@@ -23,7 +23,8 @@
 //! let folder = tempfile::tempdir()?;
 //! let server = Server::spawn(ServeOptions::new(folder.path().join("store.sock"), 64 << 20))?;
 //! let options = FlightOptions::new(vec!["127.0.0.1:0".parse::<Address>()?]);
-//! let endpoint = FlightListener::bind(options)?.serve(sheaf_store::connect(&server.url())?, None)?;
+//! let client = sheaf_store::connect(&server.url())?;
+//! let endpoint = FlightListener::bind(options)?.serve(client, None)?;
 //!
 //! let url = format!("grpc://{}", endpoint.addresses()[0]);
 //! let store = sheaf_flight::connect(&url, &FarOptions::default())?;

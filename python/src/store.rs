@@ -353,7 +353,8 @@ impl Store {
     ///
     /// >>> import pyarrow as pa
     /// >>> info = store.put("flights", pa.table({"to": ["SIN", "AMS", "SIN"], "n": [1, 2, 3]}))
-    /// >>> store.sql("select sum(n) as n from flights group by n % 2 order by 1").to_arrow().to_pylist()
+    /// >>> sums = store.sql("select sum(n) as n from flights group by n % 2 order by 1")
+    /// >>> sums.to_arrow().to_pylist()
     /// [{'n': 2}, {'n': 4}]
     /// >>> store.sql("select n from flights where n > 1", into="some").num_rows, "some" in store
     /// (2, True)

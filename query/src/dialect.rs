@@ -4,8 +4,8 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::keywords::ALL_KEYWORDS;
 use sheaf_store::sql::Dialect;
 
-/// Functions of numbers, dates and strings, as JDBC divides them, are told by their names: DataFusion
-/// does not say what a function is about where it could be asked at run time.
+/// Functions of numbers, dates and strings, as JDBC divides them, are told by their names:
+/// DataFusion does not say what a function is about where it could be asked at run time.
 const NUMERIC: [&str; 40] = [
     "abs",
     "acos",

@@ -1,8 +1,9 @@
 //! The statistics that are known, and the thread that finds out more.
 //!
-//! A sealed table never changes, so what was found out of an object holds for its id for ever. Small
-//! tables are looked at when a query first meets them; large ones on a thread of their own, after
-//! they were sealed or first met. A query never waits: what it does not know yet it does without.
+//! A sealed table never changes, so what was found out of an object holds for its id for ever.
+//! Small tables are looked at when a query first meets them; large ones on a thread of their
+//! own, after they were sealed or first met. A query never waits: what it does not know yet it
+//! does without.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};

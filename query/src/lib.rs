@@ -18,8 +18,8 @@
 //! # }
 //! ```
 //!
-//! The daemon has a [`SqlEngine`], which both doors ask: it writes as well, and keeps each statement
-//! within its limits.
+//! The daemon has a [`SqlEngine`], which both doors ask: it writes as well, and keeps each
+//! statement within its limits.
 //!
 //! What this crate does not do: it opens no sockets, and copies no table to read it.
 
@@ -34,6 +34,7 @@ mod memory;
 mod narrow;
 mod options;
 mod order;
+mod plan;
 mod pruning;
 mod scan;
 mod session;

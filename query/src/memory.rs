@@ -2,7 +2,8 @@
 //!
 //! A statement has a pool that shares its own part out fairly among those that can spill. What it
 //! grants is taken from the engine's as well, so that many statements at a time spill before the
-//! machine runs out. What is mapped from the store counts as nothing here: the store's budget has it.
+//! machine runs out. What is mapped from the store counts as nothing here: the store's budget has
+//! it.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,10 +1,10 @@
 //! Rows of a mapped batch as arrays of their own size, without copying them.
 //!
-//! A slice of an Arrow array keeps all of the buffer that it lies in, and is charged for it wherever
-//! memory is counted: here that would be the whole object, for every eight thousand rows. So each
-//! buffer of a slice is made anew over its own bytes. What can't be cut (strings that begin in the
-//! middle of a large buffer, nested columns) has its offsets, or all of it, copied: a slice's worth
-//! at a time.
+//! A slice of an Arrow array keeps all of the buffer that it lies in, and is charged for it
+//! wherever memory is counted: here that would be the whole object, for every eight thousand rows.
+//! So each buffer of a slice is made anew over its own bytes. What can't be cut (strings that begin
+//! in the middle of a large buffer, nested columns) has its offsets, or all of it, copied: a
+//! slice's worth at a time.
 
 use std::ptr::NonNull;
 use std::sync::Arc;

@@ -57,7 +57,8 @@ pub(crate) fn whole(plan: &Arc<dyn ExecutionPlan>) -> Option<Table> {
 /// Sorts a table into an object.
 ///
 /// # Errors
-/// As [`sheaf_sort::sort`]. Dropped before its end, it ends the sort, of which nothing is left then.
+/// As [`sheaf_sort::sort`]. Dropped before its end, it ends the sort, of which nothing is left
+/// then.
 pub(crate) async fn sort(
     client: &Client,
     table: Table,

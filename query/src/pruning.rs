@@ -64,7 +64,6 @@ impl PruningStatistics for Groups<'_> {
         Some(Arc::new(UInt64Array::from_iter_values(rows)))
     }
 
-    #[expect(clippy::mutable_key_type, reason = "the trait's own signature")]
     fn contained(&self, _: &Column, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
         None
     }

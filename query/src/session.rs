@@ -12,8 +12,8 @@ use crate::catalog::{Catalog, OneCatalog, PUBLIC, SYSTEM, Source, Tables};
 use crate::engine::Shared;
 use crate::error;
 use crate::options::SheafOptions;
+use crate::plan;
 use crate::snapshot::Snapshot;
-use crate::statement;
 use crate::stop::Stop;
 
 /// Options that a session may set: what they begin with.
@@ -190,7 +190,7 @@ impl sql::Session for SqlSession {
     fn plan(&self, question: Question) -> Later<Box<dyn Statement>> {
         let inner = self.0.clone();
         self.0.engine.run(&Stop::default(), async move {
-            let statement = statement::plan(inner, question).await?;
+            let statement = plan::plan(inner, question).await?;
             Ok(Box::new(statement) as Box<dyn Statement>)
         })
     }

@@ -1,7 +1,7 @@
 //! From a stream of batches to an object.
 //!
-//! What is small stays in memory until it is known how small; the rest is written into a draft as it
-//! comes, on a thread that may wait for room. A stream that breaks leaves nothing.
+//! What is small stays in memory until it is known how small; the rest is written into a draft as
+//! it comes, on a thread that may wait for room. A stream that breaks leaves nothing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,8 +23,8 @@ const SMALL_BYTES: usize = 64 << 10;
 /// Batches that wait for the thread that writes.
 const WAITING: usize = 4;
 
-/// Runs the stream to its end, and puts what it brought: under a name, or as an object that lasts as
-/// long as somebody holds it.
+/// Runs the stream to its end, and puts what it brought: under a name, or as an object that lasts
+/// as long as somebody holds it.
 ///
 /// # Errors
 /// Whatever ends the stream; [`Kind::Full`] and [`Kind::Exists`] as a put.

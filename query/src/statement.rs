@@ -1,29 +1,23 @@
-//! One statement: read, planned over pinned tables, run.
+//! One statement that was planned: run, as often as somebody wants it.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
-use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow_schema::{Schema, SchemaRef};
 use datafusion::catalog::TableProviderFactory;
 use datafusion::common::{ScalarValue, TableReference};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::dml::{CopyTo, DmlStatement, InsertOp};
-use datafusion::logical_expr::{
-    CreateExternalTable, DdlStatement, DropTable, LogicalPlan, SetVariable, Statement as Other,
-    WriteOp,
-};
+use datafusion::logical_expr::dml::{CopyTo, InsertOp};
+use datafusion::logical_expr::{CreateExternalTable, LogicalPlan};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures_util::StreamExt;
-use sheaf_store::sql::{
-    self, Batches, Destination, IfAbsent, IfPresent, Ingest, Later, Question, Text,
-};
+use sheaf_store::sql::{self, Batches, Destination, IfAbsent, IfPresent, Ingest, Later};
 use sheaf_store::{Error, Kind, Object, Result, Table};
 use tokio::sync::mpsc;
 
-use crate::catalog::{CATALOG, PUBLIC};
 use crate::change::{self, Change, count_schema, counted, stored_name};
 use crate::engine::Running;
 use crate::error;
@@ -32,25 +26,25 @@ use crate::session::Inner;
 use crate::sink;
 use crate::snapshot::{Snapshot, name_of};
 use crate::stop::{self, Stop};
-use crate::words::Words;
 
 /// Batches that may wait for who reads them.
 const WAITING: usize = 2;
 
 /// A statement that was planned.
-pub(crate) struct Planned(Arc<Own>);
+pub(crate) struct Planned(pub(crate) Arc<Own>);
 
 /// What a run of a statement needs.
-struct Own {
-    session: Arc<Inner>,
-    snapshot: Snapshot,
-    state: SessionState,
-    what: What,
-    schema: SchemaRef,
-    parameters: SchemaRef,
+pub(crate) struct Own {
+    pub(crate) session: Arc<Inner>,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) state: SessionState,
+    pub(crate) what: What,
+    pub(crate) schema: SchemaRef,
+    pub(crate) parameters: SchemaRef,
 }
 
-enum What {
+/// What a statement does.
+pub(crate) enum What {
     /// Rows come of it.
     Rows {
         plan: LogicalPlan,
@@ -63,206 +57,9 @@ enum What {
 }
 
 /// A physical plan, and what ends it. It is good for one run.
-struct Ready {
-    physical: Arc<dyn ExecutionPlan>,
-    stop: Stop,
-}
-
-/// Reads and plans a statement.
-///
-/// # Errors
-/// As [`sql::Session::plan`].
-pub(crate) async fn plan(session: Arc<Inner>, question: Question) -> Result<Planned> {
-    let snapshot = session.snapshot()?;
-    let state = session.state(snapshot.clone());
-    let plan = match question.text {
-        Text::Sql(text) => {
-            let words = Words::new(&text)?;
-            match &question.parameters {
-                Some(values) => {
-                    let statement = words.with_values(values)?;
-                    (logical(&state, &snapshot, statement).await?, Arc::new(Schema::empty()))
-                }
-                None => described(&state, &snapshot, &words).await?,
-            }
-        }
-        Text::Substrait(_) => {
-            let message = "plans of Substrait are not read: send SQL";
-            return Err(Error::new(Kind::Invalid, message));
-        }
-        Text::Ingest(ingest) => {
-            let what = What::Change(Change::Ingest(ingest));
-            return finished(session, snapshot, state, what, None, question.may_write);
-        }
-    };
-    let (plan, parameters) = plan;
-    let is_open = !parameters.fields().is_empty();
-    let what = match change(plan)? {
-        Ok(change) => What::Change(change),
-        Err(plan) if is_open => {
-            // What has parameters to be given yet is only described.
-            What::Rows { plan, first: Mutex::default(), whole: None }
-        }
-        Err(plan) => {
-            let stop = Stop::default();
-            let physical = physical(&state, &plan, &stop).await?;
-            let whole = order::whole(&physical);
-            What::Rows { plan, first: Mutex::new(Some(Ready { physical, stop })), whole }
-        }
-    };
-    finished(session, snapshot, state, what, Some(parameters), question.may_write)
-}
-
-fn finished(
-    session: Arc<Inner>,
-    snapshot: Snapshot,
-    state: SessionState,
-    what: What,
-    parameters: Option<SchemaRef>,
-    may_write: bool,
-) -> Result<Planned> {
-    let schema = match &what {
-        What::Rows { plan, first, .. } => {
-            let first = first.lock().unwrap_or_else(PoisonError::into_inner);
-            first
-                .as_ref()
-                .map_or_else(|| plan.schema().inner().clone(), |first| first.physical.schema())
-        }
-        What::Change(Change::Set { .. }) => count_schema(),
-        What::Change(_) if !may_write => {
-            let message = "this client may read, not write: its token says so";
-            return Err(Error::new(Kind::Denied, message));
-        }
-        What::Change(_) => count_schema(),
-    };
-    let parameters = parameters.unwrap_or_else(|| Arc::new(Schema::empty()));
-    Ok(Planned(Arc::new(Own { session, snapshot, state, what, schema, parameters })))
-}
-
-/// The logical plan of a text, whose tables are all held from here on.
-async fn logical(
-    state: &SessionState,
-    snapshot: &Snapshot,
-    statement: datafusion::sql::parser::Statement,
-) -> Result<LogicalPlan> {
-    let references =
-        state.resolve_table_references(&statement).map_err(|error| error::of(&error))?;
-    let is_stored = |reference: &&TableReference| {
-        reference.catalog().is_none_or(|catalog| catalog == CATALOG)
-            && reference.schema().is_none_or(|schema| schema == PUBLIC)
-    };
-    let stored = references.iter().filter(is_stored);
-    let names: Vec<String> = stored.map(|reference| reference.table().to_owned()).collect();
-    let pinned = snapshot.clone();
-    let asked = names.clone();
-    tokio::task::spawn_blocking(move || pinned.pin(&asked))
-        .await
-        .map_err(crate::engine::ended)??;
-    match state.statement_to_plan(statement).await {
-        Ok(plan) => Ok(plan),
-        Err(error) => Err(missing(snapshot, &names, &error)),
-    }
-}
-
-/// A planning error; of a table that is not there, in our own words.
-fn missing(
-    snapshot: &Snapshot,
-    names: &[String],
-    error: &datafusion::error::DataFusionError,
-) -> Error {
-    let told = error::of(error);
-    let text = told.to_string();
-    let is_absent = |name: &&String| matches!(snapshot.table(name), Ok(None));
-    let absent = names
-        .iter()
-        .filter(is_absent)
-        .find(|name| text == format!("table '{CATALOG}.{PUBLIC}.{name}' not found"));
-    absent.map_or(told, |name| error::no_table(name))
-}
-
-/// The plan of a statement without values for its parameters, and what these are.
-///
-/// Where types depend on them it is planned with nulls of one type after the other: what it tells is
-/// a guess then, as the specification of Flight SQL has it.
-async fn described(
-    state: &SessionState,
-    snapshot: &Snapshot,
-    words: &Words,
-) -> Result<(LogicalPlan, SchemaRef)> {
-    let told = match logical(state, snapshot, words.statement()?).await {
-        Ok(plan) => {
-            let parameters = parameters(&plan)?;
-            return Ok((plan, parameters));
-        }
-        Err(error) => error,
-    };
-    let marks = words.parameters();
-    if marks.is_empty() {
-        return Err(told);
-    }
-    let fields = marks.iter().map(|mark| Field::new(*mark, DataType::Null, true));
-    let parameters: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    for data_type in ["Utf8", "Int64", "Float64"] {
-        let guess = words.with_all(&format!("arrow_cast(null, '{data_type}')"))?;
-        if let Ok(plan) = logical(state, snapshot, guess).await {
-            return Ok((plan, parameters));
-        }
-    }
-    Err(told)
-}
-
-/// The statement's parameters, in the order of their numbers.
-fn parameters(plan: &LogicalPlan) -> Result<SchemaRef> {
-    let known: HashMap<String, Option<FieldRef>> =
-        plan.get_parameter_fields().map_err(|error| error::of(&error))?;
-    let mut fields: Vec<(String, Field)> = known
-        .into_iter()
-        .map(|(name, field)| {
-            let data_type = field.map_or(DataType::Null, |field| field.data_type().clone());
-            (name.clone(), Field::new(name, data_type, true))
-        })
-        .collect();
-    let number = |name: &str| name.trim_start_matches('$').parse::<u32>().unwrap_or(u32::MAX);
-    fields.sort_by_key(|(name, _)| (number(name), name.clone()));
-    Ok(Arc::new(Schema::new(fields.into_iter().map(|(_, field)| field).collect::<Vec<_>>())))
-}
-
-/// What a plan changes; the plan itself when that is nothing.
-///
-/// # Errors
-/// [`Kind::Invalid`] for what there is not here.
-fn change(plan: LogicalPlan) -> Result<Result<Change, LogicalPlan>> {
-    let absent = |what: &str, way: &str| {
-        Err(Error::new(Kind::Invalid, format!("there is no {what} here: {way}")))
-    };
-    Ok(Ok(match plan {
-        LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) => Change::Create(create),
-        LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create)) => Change::External(create),
-        LogicalPlan::Ddl(DdlStatement::DropTable(DropTable { name, if_exists, .. })) => {
-            Change::Drop { table: name, if_exists }
-        }
-        LogicalPlan::Ddl(other) => {
-            return absent(other.name(), "tables can be created and dropped, nothing else can");
-        }
-        LogicalPlan::Dml(DmlStatement { table_name, op: WriteOp::Insert(op), input, .. }) => {
-            Change::Insert { table: table_name, op, input }
-        }
-        LogicalPlan::Dml(DmlStatement { table_name, op, .. }) => {
-            let way = format!("create or replace table {table_name} as select …");
-            return absent(op.name(), &way);
-        }
-        LogicalPlan::Copy(_) => Change::Copy(plan),
-        LogicalPlan::Statement(Other::SetVariable(SetVariable { variable, value })) => {
-            Change::Set { name: variable, value: Some(value) }
-        }
-        LogicalPlan::Statement(Other::ResetVariable(reset)) => {
-            Change::Set { name: reset.variable, value: None }
-        }
-        LogicalPlan::Statement(_) => {
-            return absent("PREPARE or EXECUTE", "clients of Flight SQL prepare statements");
-        }
-        plan => return Ok(Err(plan)),
-    }))
+pub(crate) struct Ready {
+    pub(crate) physical: Arc<dyn ExecutionPlan>,
+    pub(crate) stop: Stop,
 }
 
 impl Own {
@@ -312,7 +109,13 @@ impl Own {
                 Err(error) => return Err(error),
             }
         }
-        sink::object_of(&client, self.rows(plan, stop).await?, Some(into)).await
+        let rows = self.rows(plan, stop).await?;
+        // What is declared without rows (`create table t (n int not null)`) is as it is declared.
+        let rows = match plan {
+            LogicalPlan::EmptyRelation(_) => rows,
+            _ => nullable(rows),
+        };
+        sink::object_of(&client, rows, Some(into)).await
     }
 
     /// The rows of a plan as a table of the store: a stored one, or one without a name.
@@ -488,6 +291,19 @@ impl Own {
     }
 }
 
+/// The rows of a table that is made of them: that a query happens to have no null in a column is no
+/// promise that later rows have none.
+fn nullable(rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
+    let schema = rows.schema();
+    let fields = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+    let metadata = schema.metadata().clone();
+    let schema: SchemaRef =
+        Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), metadata));
+    let own = schema.clone();
+    let rows = rows.map(move |batch| Ok(batch?.with_schema(own.clone())?));
+    Box::pin(RecordBatchStreamAdapter::new(schema, rows))
+}
+
 /// One run of a statement.
 struct Run {
     /// The physical plan, if it is there already.
@@ -505,7 +321,7 @@ impl Run {
 }
 
 /// The physical plan of a logical one; a new one for each run.
-async fn physical(
+pub(crate) async fn physical(
     state: &SessionState,
     plan: &LogicalPlan,
     stop: &Stop,

@@ -2,8 +2,9 @@
 //!
 //! For each group of [`GROUP_ROWS`] rows and each column: the least and the greatest value, and how
 //! many are null. For the whole table the same, an estimate of how many values differ where that is
-//! cheap to tell, and whether the rows are in the order that the schema says. A claim about order is
-//! never believed: whoever reads a sorted table, changes it, and puts it back may bring it along.
+//! cheap to tell, and whether the rows are in the order that the schema says. A claim about order
+//! is never believed: whoever reads a sorted table, changes it, and puts it back may bring it
+//! along.
 
 use std::ops::Range;
 use std::sync::Arc;

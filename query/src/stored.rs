@@ -177,7 +177,8 @@ mod tests {
 
     #[test]
     fn partitions_are_of_rows_whatever_the_batches() {
-        let all = partitions(&[0..1_000_000], 4);
+        let million = Range { start: 0, end: 1_000_000 };
+        let all = partitions(&[million], 4);
         assert_eq!(all.len(), 4);
         assert_eq!(rows(&all).iter().sum::<u64>(), 1_000_000);
         assert!(rows(&all)[..3].iter().all(|rows| *rows == rows_each(1_000_000, 4)));
@@ -198,7 +199,8 @@ mod tests {
 
     #[test]
     fn few_rows_are_one_partition() {
-        assert_eq!(partitions(&[0..10], 8), vec![vec![0..10]]);
+        let ten = Range { start: 0, end: 10 };
+        assert_eq!(partitions(std::slice::from_ref(&ten), 8), vec![vec![ten]]);
         assert_eq!(partitions(&[], 8), vec![Vec::<Range<u64>>::new()]);
     }
 }

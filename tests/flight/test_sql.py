@@ -277,7 +277,7 @@ def answers(table: pa.Table) -> list[tuple]:
 def is_same(ours: object, theirs: object) -> bool:
     numbers = (int, float, Decimal)
     if isinstance(ours, numbers) and isinstance(theirs, numbers):
-        return float(ours) == pytest.approx(float(theirs), rel=1e-5)
+        return float(ours) == pytest.approx(float(theirs), rel=1e-6, abs=1e-6)
     return ours == theirs
 
 

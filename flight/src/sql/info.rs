@@ -62,7 +62,7 @@ impl Sql {
     ) -> Result<FlightInfo, Status> {
         if let Some(schema) = metadata::schema_of(self, &command)? {
             // Answered when it is fetched: the ticket is the command.
-            return Ok(told(descriptor.clone(), &schema, descriptor.cmd.clone().into(), -1));
+            return Ok(told(descriptor.clone(), &schema, descriptor.cmd.clone(), -1));
         }
         let statements = self.plan(asker, &command).await?;
         let Some(first) = statements.first() else {

@@ -93,7 +93,10 @@ fn what_is_created_in_order_is_sorted_by_the_sort_and_not_again() {
     assert!(!plan.contains("SortExec"), "{plan}");
     assert_eq!(house.number("select k from by_k limit 1"), 200_002);
     assert_eq!(
-        house.number("select count(*) from (select k, lag(k) over (order by k desc) as l from by_k) where l < k"),
+        house.number(
+            "select count(*) from (select k, lag(k) over (order by k desc) as l from by_k) \
+             where l < k"
+        ),
         0
     );
     // With rows behind its end the table is not in order any more.

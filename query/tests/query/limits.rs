@@ -68,7 +68,8 @@ fn what_needs_more_memory_than_it_may_have_spills_or_fails_and_others_go_on() {
     house.count("t", 1_000_000);
 
     // A sort and an aggregation spill.
-    let sorted = "select max(m) from (select n * 7919 % 1000003 as m, row_number() over (order by n * 7919 % 1000003) as r from t)";
+    let sorted = "select max(m) from (select n * 7919 % 1000003 as m, \
+         row_number() over (order by n * 7919 % 1000003) as r from t)";
     assert_eq!(house.number(sorted), 1_000_002);
     assert_eq!(
         house.number("select count(*) from (select n, count(*) from t group by n)"),
