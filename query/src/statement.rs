@@ -64,7 +64,7 @@ pub(crate) struct Ready {
 
 impl Own {
     fn is_update(&self) -> bool {
-        matches!(&self.what, What::Change(change) if !matches!(change, Change::Set { .. }))
+        matches!(&self.what, What::Change(_))
     }
 
     /// Refuses to run what has parameters without values.

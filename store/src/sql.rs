@@ -173,7 +173,7 @@ pub trait Statement: Send + Sync {
     /// Its parameters, a field each, of type null where the statement leaves the type open.
     fn parameters(&self) -> &SchemaRef;
 
-    /// Whether it changes something.
+    /// Whether it changes something, if only an option of its session.
     fn is_update(&self) -> bool;
 
     /// The stored table that is its result as it lies, if that is so.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import os
+import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +32,10 @@ FLIGHTS = pa.table(
         "day": pa.array([datetime.date(2026, 1, day) for day in (1, 2, 3, 4)], pa.date32()),
     }
 )
+
+
+# What takes for ever.
+SLOW = "select sum(a.value * b.value) from generate_series(1000000) a, generate_series(1000000) b"
 
 
 @pytest.fixture
@@ -197,9 +203,8 @@ def test_sessions_keep_their_options(served: Endpoint) -> None:
     with adbc.connect(served.urls[0], autocommit=True) as connection:
         with connection.cursor() as cursor:
             cursor.execute("set sheaf.timeout_ms = '1'")
-            slow = "select sum(a.value * b.value) from generate_series(100000) a, generate_series(100000) b"
             with pytest.raises(adbc_driver_manager.Error, match="longer than 1 ms"):
-                cursor.execute(slow)
+                cursor.execute(SLOW)
                 cursor.fetchall()
             cursor.execute("reset sheaf.timeout_ms")
             assert rows(cursor, "select 1") == [(1,)]
@@ -208,24 +213,113 @@ def test_sessions_keep_their_options(served: Endpoint) -> None:
         assert told == [("0",)]
 
 
-def test_cancelling_ends_the_work(served: Endpoint) -> None:
-    slow = "select sum(a.value * b.value) from generate_series(1000000) a, generate_series(1000000) b"
-    with adbc.connect(served.urls[0], autocommit=True) as connection:
-        cursor = connection.cursor()
-        timer = threading.Timer(0.5, cursor.adbc_cancel)
-        timer.start()
-        start = time.monotonic()
-        with pytest.raises(adbc_driver_manager.Error):
-            cursor.execute(slow)
-            cursor.fetchall()
-        assert time.monotonic() - start < 30
-        timer.join()
-    with adbc.connect(served.urls[0], autocommit=True) as other, other.cursor() as watcher:
-        running = "select value from system.settings where name = 'used.statements'"
-        deadline = time.monotonic() + 30
-        while rows(watcher, running) != [("0",)]:
-            assert time.monotonic() < deadline, "the statement goes on"
-            time.sleep(0.05)
+def test_ctrl_c_ends_the_work(served: Endpoint) -> None:
+    program = (
+        "import sys, adbc_driver_flightsql.dbapi as adbc\n"
+        "with adbc.connect(sys.argv[1], autocommit=True) as c, c.cursor() as cursor:\n"
+        "    print('up', flush=True)\n"
+        "    cursor.execute(sys.argv[2])\n"
+        "    cursor.fetchall()\n"
+    )
+    command = [sys.executable, "-c", program, served.urls[0], SLOW]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"up\n"
+        time.sleep(1)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=30) != 0
+    assert ends(served)
+
+
+def field(number: int, value: bytes) -> bytes:
+    """A field of protobuf."""
+    size, digits = len(value), b""
+    while size > 127:
+        digits += bytes([size & 127 | 128])
+        size >>= 7
+    return bytes([number << 3 | 2]) + digits + bytes([size]) + value
+
+
+def ask(text: str) -> fl.FlightDescriptor:
+    """A `CommandStatementQuery` in an `Any`."""
+    kind = b"type.googleapis.com/arrow.flight.protocol.sql.CommandStatementQuery"
+    return fl.FlightDescriptor.for_command(field(1, kind) + field(2, field(1, text.encode())))
+
+
+def ends(endpoint: Endpoint) -> bool:
+    """Whether no statement is under way any more, soon."""
+    running = "select value from system.settings where name = 'used.statements'"
+    deadline = time.monotonic() + 30
+    while endpoint.near.sql(running).to_arrow()["value"].to_pylist() != ["0"]:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_a_result_streams_as_it_is_computed_and_ends_with_its_reader(served: Endpoint) -> None:
+    client = served.client()
+    info = client.get_flight_info(ask("select value * 2 as n from generate_series(1, 10000000000)"))
+
+    reader = client.do_get(info.endpoints[0].ticket)
+    first = reader.read_chunk().data
+    assert first["n"][0].as_py() % 2 == 0
+    reader.cancel()
+    del reader
+
+    assert ends(served)
+
+
+def test_cancelling_by_its_info_ends_a_statement(served: Endpoint) -> None:
+    client, other = served.client(), served.client()
+    info = client.get_flight_info(ask(SLOW))
+    errors: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            client.do_get(info.endpoints[0].ticket).read_all()
+        except fl.FlightError as error:
+            errors.append(error)
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    time.sleep(0.5)
+    cancel = fl.Action("CancelFlightInfo", field(1, info.serialize()))
+    [result] = other.do_action(cancel)
+    reading.join(timeout=30)
+
+    assert result.body.to_pybytes() == b"\x08\x01", "cancelled"
+    assert "cancelled" in str(errors[0])
+    assert ends(served)
+    with pytest.raises((fl.FlightError, KeyError), match="no such result"):
+        client.do_get(info.endpoints[0].ticket).read_all()
+
+
+def test_a_ticket_names_the_moment_that_was_planned(served: Endpoint) -> None:
+    client = served.client()
+    whole = client.get_flight_info(ask("select * from flights"))
+    part = client.get_flight_info(ask("select carrier from flights where delay = 15"))
+    assert whole.total_records == 4
+
+    served.near.delete("flights")
+
+    assert client.do_get(whole.endpoints[0].ticket).read_all().equals(FLIGHTS)
+    assert client.do_get(part.endpoints[0].ticket).read_all()["carrier"].to_pylist() == ["AA"]
+
+
+def test_nonsense_is_an_error_and_no_end(served: Endpoint) -> None:
+    client = served.client()
+    prefix = b"\x0a\x44type.googleapis.com/arrow.flight.protocol.sql."
+    for command in [prefix, prefix + b"x" * 40, ask("").command, ask("select").command[:-3]]:
+        with pytest.raises((fl.FlightError, pa.ArrowException)):
+            client.get_flight_info(fl.FlightDescriptor.for_command(command))
+    for action in ["CreatePreparedStatement", "ClosePreparedStatement", "CancelQuery"]:
+        with pytest.raises((fl.FlightError, pa.ArrowException)):
+            list(client.do_action(fl.Action(action, b"\xff\xff")))
+    for action in ["BeginTransaction", "CreatePreparedSubstraitPlan"]:
+        with pytest.raises(NotImplementedError):
+            list(client.do_action(fl.Action(action, b"")))
+    assert served.near.sql("select 1 as n").num_rows == 1
 
 
 def test_who_may_only_read_asks_and_binds_and_changes_nothing(

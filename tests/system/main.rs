@@ -14,6 +14,7 @@ mod lifetime;
 mod room_for;
 mod scale;
 mod sort;
+mod sql;
 mod tables;
 mod threads;
 mod tidiness;

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use http_body::{Body, Frame};
+use sheaf_store::{Error, Kind};
 use tonic::Status;
 
 use super::pinned::{Pinned, Rows};
@@ -60,7 +61,7 @@ impl Computed {
                 if next.is_none() {
                     shelf.remove(id);
                 }
-                Poll::Ready(next.map(|next| next.map_err(|error| status::of(&error))))
+                Poll::Ready(next.map(|next| next.map_err(|error| ended(&error))))
             }
         }
     }
@@ -96,6 +97,15 @@ impl Computed {
         // What still runs ends now, not when the client has read the trailers.
         self.feed = Feed::Ready(None);
         end_of_stream(status)
+    }
+}
+
+/// How a result ends that was not read to its end. Somebody else has cancelled it, if anybody has:
+/// to clients CANCELLED means that they have themselves (pyarrow takes it for a Ctrl-C).
+fn ended(error: &Error) -> Status {
+    match error.kind() {
+        Kind::Interrupted => Status::aborted(error.message()),
+        _ => status::of(error),
     }
 }
 
