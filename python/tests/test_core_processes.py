@@ -131,7 +131,8 @@ def test_ctrl_c_interrupts_the_end_of_a_store_and_ends_it(run, tmp_path):
     child.send_signal(signal.SIGINT)
     said, _ = child.communicate(timeout=30)
 
-    assert said == "caught None\n-9\n"
+    # It is killed; whether that was quicker than the question is chance.
+    assert said in ("caught None\n-9\n", "caught -9\n-9\n")
 
 
 def takes_drafts(socket) -> bool:
