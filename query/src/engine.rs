@@ -190,6 +190,13 @@ impl Shared {
         Some(Work::new(task.abort_handle(), Some(stop.flag())))
     }
 
+    /// Drops something where nobody waits for it.
+    pub(crate) fn let_go(&self, what: impl Send + 'static) {
+        if let Some(runtime) = &self.runtime {
+            runtime.spawn_blocking(move || drop(what));
+        }
+    }
+
     /// How many statements are under way.
     pub(crate) fn num_running(&self) -> usize {
         self.running.load(Ordering::Relaxed)

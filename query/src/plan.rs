@@ -91,7 +91,7 @@ fn finished(
         What::Change(_) => count_schema(),
     };
     let parameters = parameters.unwrap_or_else(|| Arc::new(Schema::empty()));
-    Ok(Planned(Arc::new(Own { session, snapshot, state, what, schema, parameters })))
+    Ok(Planned::new(Own { session, snapshot, state, what, schema, parameters }))
 }
 
 /// The logical plan of a text, whose tables are all held from here on.

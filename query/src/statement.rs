@@ -31,7 +31,29 @@ use crate::stop::{self, Stop};
 const WAITING: usize = 2;
 
 /// A statement that was planned.
-pub(crate) struct Planned(pub(crate) Arc<Own>);
+///
+/// What it holds goes back by messages to the store, and a thread of the store's own may be the one
+/// that drops it: so another one does that.
+pub(crate) struct Planned(Option<Arc<Own>>);
+
+impl Planned {
+    pub(crate) fn new(own: Own) -> Self {
+        Self(Some(Arc::new(own)))
+    }
+
+    /// There from [`new`](Self::new) to the drop.
+    fn own(&self) -> &Arc<Own> {
+        self.0.as_ref().expect("only the drop takes it")
+    }
+}
+
+impl Drop for Planned {
+    fn drop(&mut self) {
+        if let Some(own) = self.0.take() {
+            own.session.engine.clone().let_go(own);
+        }
+    }
+}
 
 /// What a run of a statement needs.
 pub(crate) struct Own {
@@ -347,19 +369,19 @@ async fn in_time<T>(limit: Option<Duration>, work: impl Future<Output = Result<T
 
 impl sql::Statement for Planned {
     fn schema(&self) -> &SchemaRef {
-        &self.0.schema
+        &self.own().schema
     }
 
     fn parameters(&self) -> &SchemaRef {
-        &self.0.parameters
+        &self.own().parameters
     }
 
     fn is_update(&self) -> bool {
-        self.0.is_update()
+        self.own().is_update()
     }
 
     fn whole(&self) -> Option<Table> {
-        match &self.0.what {
+        match &self.own().what {
             What::Rows { whole, .. } => whole.clone(),
             What::Change(_) => None,
         }
@@ -367,7 +389,7 @@ impl sql::Statement for Planned {
 
     fn stream(&self) -> Batches {
         let (to, coming) = mpsc::channel(WAITING);
-        let own = self.0.clone();
+        let own = self.own().clone();
         let engine = own.session.engine.clone();
         let running = engine.enter();
         let run = Run::begin(&own);
@@ -382,11 +404,11 @@ impl sql::Statement for Planned {
                 let _ = failed.send(Err(error)).await;
             }
         });
-        Batches::new(self.0.schema.clone(), coming, work)
+        Batches::new(self.own().schema.clone(), coming, work)
     }
 
     fn object(&self, into: Option<Destination>) -> Later<Object> {
-        let own = self.0.clone();
+        let own = self.own().clone();
         let engine = own.session.engine.clone();
         let running = engine.enter();
         let run = Run::begin(&own);

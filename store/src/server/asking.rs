@@ -115,7 +115,8 @@ impl Keeper {
         }
         self.settle(&mut books);
         drop(books);
-        // The engine's own hold goes back by a message of its own: not under the lock.
-        drop(object);
+        // The engine's own hold goes back by a message to this very thread, which must not wait
+        // for itself.
+        self.jobs.spawn_blocking(move || drop(object));
     }
 }
