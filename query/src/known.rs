@@ -76,17 +76,8 @@ impl Known {
         let look = move || {
             // What nobody waits for gets the time that nobody else wants.
             let _ = rustix::process::nice(19);
-            let mut client = None;
             for task in waiting {
-                let table = match task {
-                    Task::Table(table) => Some(table),
-                    Task::Named(name, sealed) => {
-                        std::thread::sleep(SETTLING.saturating_sub(sealed.elapsed()));
-                        client = client.or_else(|| connect().ok());
-                        client.as_ref().and_then(|client| named(client, &name))
-                    }
-                };
-                if let Some(table) = table {
+                if let Some(table) = found(task, &connect) {
                     // A kernel that panics on a type costs that table its statistics, no others.
                     let looked = AssertUnwindSafe(|| look_at(&own, &table));
                     let _ = std::panic::catch_unwind(looked);
@@ -129,6 +120,18 @@ impl Known {
 
 fn lock(books: &Mutex<Books>) -> MutexGuard<'_, Books> {
     books.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The table that a task is about, if it is still there. For this the store is connected to anew: a
+/// connection that is idle for hours would be there for nothing.
+fn found(task: Task, connect: &impl Fn() -> sheaf_store::Result<Client>) -> Option<Table> {
+    match task {
+        Task::Table(table) => Some(table),
+        Task::Named(name, sealed) => {
+            std::thread::sleep(SETTLING.saturating_sub(sealed.elapsed()));
+            named(&connect().ok()?, &name)
+        }
+    }
 }
 
 fn named(client: &Client, name: &Name) -> Option<Table> {
