@@ -6,7 +6,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::{Array, RecordBatch};
-use arrow_schema::SchemaRef;
+use arrow_schema::{ArrowError, SchemaRef};
+use arrow_select::coalesce::BatchCoalescer;
 use datafusion::execution::SendableRecordBatchStream;
 use futures_util::StreamExt;
 use sheaf_ipc::Plan;
@@ -19,6 +20,10 @@ use crate::error;
 
 /// Results up to this size, in bytes, travel in the answer: an object for them would take longer.
 const SMALL_BYTES: usize = 64 << 10;
+
+/// Rows of a batch that is stored. The engine works in smaller ones, each of which would cost every
+/// reader a look at its message.
+const BATCH_ROWS: usize = 64 << 10;
 
 /// Batches that wait for the thread that writes.
 const WAITING: usize = 4;
@@ -123,16 +128,24 @@ fn write(
         None => (nameless()?, PutOptions::default()),
     };
     let mut writer = client.writer(&name, schema, &options)?;
-    for batch in &few {
-        writer.write(batch)?;
+    let mut coalescer = BatchCoalescer::new(schema.clone(), BATCH_ROWS);
+    let unfit = |error: ArrowError| Error::new(Kind::Internal, error.to_string());
+    for batch in few {
+        coalescer.push_batch(batch).map_err(unfit)?;
     }
-    drop(few);
     loop {
+        while let Some(batch) = coalescer.next_completed_batch() {
+            writer.write(&batch)?;
+        }
         match coming.blocking_recv() {
-            Some(Some(batch)) => writer.write(&batch)?,
+            Some(Some(batch)) => coalescer.push_batch(batch).map_err(unfit)?,
             Some(None) => break,
             None => return Err(Error::new(Kind::Interrupted, "the statement was cancelled")),
         }
+    }
+    coalescer.finish_buffered_batch().map_err(unfit)?;
+    if let Some(batch) = coalescer.next_completed_batch() {
+        writer.write(&batch)?;
     }
     writer.finish()?;
     let object = client.get(&name)?;

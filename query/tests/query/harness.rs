@@ -97,7 +97,7 @@ impl House {
 
     /// Waits until statistics of a table are known, and says what `explain` says.
     pub(crate) fn explained(&self, statement: &str, until: &str) -> String {
-        for _ in 0..500 {
+        for _ in 0..6000 {
             let plan = self.told(&format!("explain {statement}"));
             if plan.contains(until) {
                 return plan;
