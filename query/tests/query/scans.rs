@@ -8,28 +8,29 @@ use arrow_array::{ArrayRef, Int64Array};
 
 use crate::harness::House;
 
-/// Counts what is allocated in large pieces, and by the thread that asks.
+/// Counts what is allocated: how much there is, and how much there was at the most.
 struct Counting;
 
-static LARGEST: AtomicUsize = AtomicUsize::new(0);
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+fn more(bytes: usize) {
+    let live = LIVE.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    MOST.fetch_max(live, Ordering::Relaxed);
+}
 
 // SAFETY: all is done by the system's allocator; this only looks on.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
+        more(layout.size());
         // SAFETY: the caller's own promise.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
         // SAFETY: the caller's own promise.
         unsafe { System.dealloc(ptr, layout) }
-    }
-
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        LARGEST.fetch_max(size, Ordering::Relaxed);
-        // SAFETY: the caller's own promise.
-        unsafe { System.realloc(ptr, layout, size) }
     }
 }
 
@@ -74,4 +75,33 @@ fn a_scan_is_shared_out_by_rows() {
     let plan = house.told("explain select sum(f) from t");
 
     assert!(plan.contains("partitions=2"), "{plan}");
+}
+
+#[test]
+fn a_scan_allocates_nothing_of_the_datas_size() {
+    // The allocations of a process are all its threads': in one of its own there are no others.
+    let own = std::env::current_exe().unwrap();
+    let alone = ["--exact", "scans::alone", "--ignored", "--nocapture"];
+    let output = std::process::Command::new(own).args(alone).output().unwrap();
+
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+#[ignore = "counts the memory of its process: a_scan_allocates_nothing_of_the_datas_size runs it"]
+fn alone() {
+    const ROWS: i64 = 4_000_000; // 120 MB, in one batch.
+    let house = House::with(512 << 20, |_, _| {});
+    drop(house.count("t", ROWS));
+    house.explained("select n from t where n < 10", "rows=65536 of");
+    let query = "select sum(n), sum(f), max(s), count(*) from t where f >= 0";
+    house.told(query);
+    let before = LIVE.load(Ordering::Relaxed);
+    MOST.store(before, Ordering::Relaxed);
+
+    assert!(house.told(query).ends_with("|word 9|4000000"));
+
+    let taken = MOST.load(Ordering::Relaxed) - before;
+    assert!(taken < 8 << 20, "{taken} bytes for a scan of 120 MB");
 }
