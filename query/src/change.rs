@@ -91,15 +91,14 @@ fn put_rows(client: &Client, ingest: &Ingest) -> Result<u64> {
                 return Err(Error::new(Kind::Exists, format!("table {table} exists")));
             }
             (None, ..) => write(client, table, None, rows, &PutOptions::default()),
-            (Some(before), _, IfPresent::Replace) => {
+            (Some(before), ..) => {
                 let replaces = Some(before.info().id);
                 let put = PutOptions { replace: true, replaces, ..PutOptions::default() };
-                write(client, table, None, rows, &put)
-            }
-            (Some(before), _, IfPresent::Append) => {
-                let replaces = Some(before.info().id);
-                let put = PutOptions { replace: true, replaces, ..PutOptions::default() };
-                write(client, table, Some(&before.table()?), rows, &put)
+                let kept = match if_present {
+                    IfPresent::Append => Some(before.table()?),
+                    IfPresent::Replace | IfPresent::Fail => None,
+                };
+                write(client, table, kept.as_ref(), rows, &put)
             }
         };
         match written {
@@ -187,7 +186,7 @@ fn fitted(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
 /// Unbinds a table's name; whether it was there.
 ///
 /// # Errors
-/// [`Kind::Exists`] when it is no table.
+/// [`Kind::Invalid`] when it is no table.
 pub(crate) fn delete(client: &Client, name: &Name) -> Result<bool> {
     let found = client.info(name, false);
     match found {

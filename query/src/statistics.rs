@@ -61,7 +61,7 @@ impl TableStatistics {
     /// None for a sealed table, but those of kernels that meet a type they do not know.
     pub(crate) fn compute(table: &Table) -> Result<Self> {
         let batches = table.batches().collect::<sheaf_store::Result<Vec<_>>>().map_err(external)?;
-        let starts = starts(&batches);
+        let starts = starts(batches.iter().map(|batch| batch.num_rows() as u64));
         let rows = table.num_rows();
         let mut columns = Vec::new();
         let mut summary = Vec::new();
@@ -90,11 +90,11 @@ pub(crate) fn unknown(table: &Table, rows: usize) -> Statistics {
 }
 
 /// The row that each batch begins at, and the one behind the last.
-pub(crate) fn starts(batches: &[RecordBatch]) -> Vec<u64> {
+pub(crate) fn starts(lengths: impl Iterator<Item = u64>) -> Vec<u64> {
     let mut starts = vec![0];
     let mut rows = 0;
-    for batch in batches {
-        rows += batch.num_rows() as u64;
+    for more in lengths {
+        rows += more;
         starts.push(rows);
     }
     starts

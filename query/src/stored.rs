@@ -30,18 +30,13 @@ const LEAST_ROWS: u64 = 16 << 10;
 pub(crate) struct Stored {
     pub(crate) table: Table,
     /// The row that each batch begins at, and the one behind the last.
-    pub(crate) starts: Vec<u64>,
+    pub(crate) starts: Arc<[u64]>,
     pub(crate) statistics: Option<Shared>,
 }
 
 impl Stored {
     pub(crate) fn new(table: Table, statistics: Option<Shared>) -> Self {
-        let mut starts = vec![0];
-        let mut rows = 0;
-        for more in table.file().batch_rows() {
-            rows += more;
-            starts.push(rows);
-        }
+        let starts = statistics::starts(table.file().batch_rows()).into();
         Self { table, starts, statistics }
     }
 

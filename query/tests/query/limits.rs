@@ -15,6 +15,18 @@ fn busy(house: &House) {
     house.count("t", 1_000_000);
 }
 
+/// Waits until what statements use of it is nothing.
+fn comes_to_nothing(house: &House, setting: &str, within: Duration) {
+    let text = format!("select value from system.settings where name = '{setting}'");
+    for _ in 0..within.as_millis() / 10 {
+        if house.told(&text) == "0" {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("{setting} is {} after {within:?}", house.told(&text));
+}
+
 #[test]
 fn a_statement_ends_at_its_time() {
     let house =
@@ -81,13 +93,7 @@ fn what_needs_more_memory_than_it_may_have_spills_or_fails_and_others_go_on() {
     assert!(error.to_string().contains("--sql-memory"), "{error}");
 
     assert_eq!(house.number("select count(*) from t"), 1_000_000);
-    for _ in 0..200 {
-        if house.told("select value from system.settings where name = 'used.memory_bytes'") == "0" {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("memory was not given back");
+    comes_to_nothing(&house, "used.memory_bytes", Duration::from_secs(2));
 }
 
 #[test]
@@ -101,13 +107,7 @@ fn a_client_that_leaves_ends_its_statement() {
     std::thread::sleep(Duration::from_millis(200));
     drop(rows);
 
-    for _ in 0..100 {
-        if house.told("select value from system.settings where name = 'used.statements'") == "0" {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("the statement goes on");
+    comes_to_nothing(&house, "used.statements", Duration::from_secs(1));
 }
 
 #[test]
@@ -123,13 +123,7 @@ fn pairs_that_come_to_nothing_end_as_well() {
     std::thread::sleep(Duration::from_millis(200));
     drop(rows);
 
-    for _ in 0..100 {
-        if house.told("select value from system.settings where name = 'used.statements'") == "0" {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("the statement goes on");
+    comes_to_nothing(&house, "used.statements", Duration::from_secs(1));
 }
 
 #[test]
