@@ -12,7 +12,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures_util::StreamExt;
 use sheaf_ipc::Plan;
 use sheaf_store::sql::Destination;
-use sheaf_store::{Client, Error, Info, Kind, Name, Object, ObjectKind, PutOptions, Result, State};
+use sheaf_store::{Client, Error, Info, Kind, Name, Object, PutOptions, Result};
 use tokio::sync::mpsc;
 
 use crate::engine::ended;
@@ -96,21 +96,7 @@ fn in_memory(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Object> {
     let mut file = arrow_buffer::MutableBuffer::from_len_zeroed(plan.len());
     plan.fill(&mut file, 1);
     let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
-    let info = Info {
-        name: Name::new("result")?,
-        id: 0,
-        kind: ObjectKind::Table,
-        state: State::Sealed,
-        bytes: plan.len() as u64,
-        charged_bytes: 0,
-        rows,
-        batches: batches.len() as u64,
-        created_ms: 0,
-        sealed_ms: 0,
-        droppable: false,
-        metadata: [].into(),
-        holders: Vec::new(),
-    };
+    let info = Info::result(plan.len() as u64, rows, batches.len() as u64)?;
     Object::in_memory(info, file.into())
 }
 

@@ -168,6 +168,30 @@ pub struct Info {
     pub holders: Vec<Holder>,
 }
 
+impl Info {
+    /// Of a statement's result that has no name in the store.
+    ///
+    /// # Errors
+    /// None but an invalid name's, which this one is not.
+    pub fn result(bytes: u64, rows: u64, batches: u64) -> Result<Self> {
+        Ok(Self {
+            name: Name::new("result")?,
+            id: 0,
+            kind: ObjectKind::Table,
+            state: State::Sealed,
+            bytes,
+            charged_bytes: 0,
+            rows,
+            batches,
+            created_ms: 0,
+            sealed_ms: 0,
+            droppable: false,
+            metadata: [].into(),
+            holders: Vec::new(),
+        })
+    }
+}
+
 /// What happened to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventKind {

@@ -4,7 +4,7 @@ use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt};
 use arrow_flight::{FlightDescriptor, FlightInfo, Ticket};
 use prost::Message;
 use serde_json::json;
-use sheaf_store::{Info, Name, Object, ObjectKind, PutOptions, Result, State};
+use sheaf_store::{Info, Name, Object, PutOptions, Result};
 use tonic::Status;
 
 use super::FarClient;
@@ -41,28 +41,11 @@ async fn result_of(mut service: Service, query: CommandStatementQuery) -> Result
     let ticket: Option<Ticket> = endpoint.and_then(|endpoint| endpoint.ticket);
     let ticket = ticket.ok_or_else(|| Status::internal("a result without a ticket"))?;
     let mut stream = service.do_get(ticket).await?.into_inner();
-    let mut assembly = Assembly::new(unnamed()?);
+    // How long it is turns out as it comes.
+    let info = Info::result(0, 0, 0).map_err(|error| status::of(&error))?;
+    let mut assembly = Assembly::new(info);
     while let Some(data) = stream.message().await? {
         assembly.message(data).map_err(|error| status::of(&error))?;
     }
     assembly.finish().map_err(|error| status::of(&error))
-}
-
-/// What is known of a result before it has come.
-fn unnamed() -> Result<Info, Status> {
-    Ok(Info {
-        name: Name::new("result").map_err(|error| status::of(&error))?,
-        id: 0,
-        kind: ObjectKind::Table,
-        state: State::Sealed,
-        bytes: 0,
-        charged_bytes: 0,
-        rows: 0,
-        batches: 0,
-        created_ms: 0,
-        sealed_ms: 0,
-        droppable: false,
-        metadata: [].into(),
-        holders: Vec::new(),
-    })
 }
