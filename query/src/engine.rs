@@ -32,6 +32,7 @@ use crate::known::Known;
 use crate::memory::{AllMemory, StatementMemory};
 use crate::options::{EngineOptions, SheafOptions};
 use crate::session::SqlSession;
+use crate::spill::SpillFolder;
 use crate::stop::Stop;
 
 /// The statements that may be under way at a time.
@@ -57,6 +58,7 @@ pub(crate) struct Shared {
     running: AtomicUsize,
     /// Ended without waiting, as it may be dropped by a thread that serves others.
     runtime: Option<Runtime>,
+    _spill: SpillFolder,
 }
 
 impl SqlEngine {
@@ -77,7 +79,8 @@ impl SqlEngine {
         let files = Files::new(&options.folders)?;
         let own = url.to_owned();
         let known = Known::start(move || connect(&own));
-        let base = base_state(&options)?;
+        let spill = SpillFolder::new(&options.spill)?;
+        let base = base_state(&options, &spill)?;
         let memory = AllMemory::new(options.memory_bytes);
         Ok(Self(Arc::new(Shared {
             url: url.to_owned(),
@@ -89,6 +92,7 @@ impl SqlEngine {
             base,
             running: AtomicUsize::new(0),
             runtime: Some(runtime),
+            _spill: spill,
         })))
     }
 }
@@ -101,9 +105,9 @@ fn connect(url: &str) -> Result<Client> {
 }
 
 /// A state with everything but the catalog and the memory of a statement.
-fn base_state(options: &EngineOptions) -> Result<SessionState> {
+fn base_state(options: &EngineOptions, spill: &SpillFolder) -> Result<SessionState> {
     let disk = DiskManager::builder()
-        .with_mode(DiskManagerMode::Directories(vec![options.spill.clone()]))
+        .with_mode(DiskManagerMode::Directories(vec![spill.path()]))
         .with_max_temp_directory_size(options.spill_bytes);
     let runtime = RuntimeEnvBuilder::new()
         .with_disk_manager_builder(disk)

@@ -40,6 +40,7 @@ mod scan;
 mod session;
 mod sink;
 mod snapshot;
+mod spill;
 mod statement;
 mod statistics;
 mod stop;

@@ -153,6 +153,8 @@ fn serve(socket: &Path, memory: &str) -> Child {
     Command::new(sheaf_bin())
         .args(["serve", "--flight", "off", "--memory", memory, "--socket"])
         .arg(socket)
+        // What a killed one leaves goes with the socket's folder.
+        .env("TMPDIR", socket.parent().unwrap_or(socket))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

@@ -144,6 +144,29 @@ fn a_store_that_is_stopped_does_not_wait_for_a_statement() {
 }
 
 #[test]
+fn a_killed_store_s_spill_is_removed_by_the_next_one() {
+    let mut daemon = Daemon::start("64MiB");
+    let folder = daemon.socket().parent().unwrap().to_owned();
+    let spills = || {
+        let names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
+        let spills = names.filter(|name| name.to_string_lossy().starts_with("sheaf-spill-"));
+        spills.collect::<Vec<_>>()
+    };
+    let first = spills();
+    assert_eq!(first.len(), 1);
+    std::fs::write(folder.join(&first[0]).join("run"), b"rows").unwrap();
+
+    daemon.kill();
+    assert_eq!(spills(), first);
+    daemon.restart();
+    assert_eq!(spills().len(), 1);
+    assert_ne!(spills(), first);
+
+    assert!(daemon.terminate().success());
+    assert!(spills().is_empty(), "{:?}", spills());
+}
+
+#[test]
 fn a_store_without_sql_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let server = sheaf_store::Server::spawn(sheaf_store::ServeOptions::new(
