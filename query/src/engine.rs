@@ -23,10 +23,12 @@ use datafusion::prelude::SessionConfig;
 use sheaf_store::sql::{self, Dialect, Door, Later, Work};
 use sheaf_store::{Client, ConnectOptions, Error, Kind, Name, Result};
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
 
 use crate::catalog::{CATALOG, PUBLIC};
 use crate::dialect;
 use crate::error;
+use crate::fence::OnlyFiles;
 use crate::files::Files;
 use crate::known::Known;
 use crate::memory::{AllMemory, StatementMemory};
@@ -42,6 +44,9 @@ const MOST_STATEMENTS: usize = 256;
 /// [`crate::words`] lets them be. Only what is used is taken.
 const STACK_BYTES: usize = 256 << 20;
 
+/// The statements that may be planned at a time, each on a thread of its own.
+const MOST_PLANNED: usize = 64;
+
 /// Answers SQL about the store at a socket.
 #[derive(Debug)]
 pub struct SqlEngine(Arc<Shared>);
@@ -56,9 +61,32 @@ pub(crate) struct Shared {
     pub(crate) files: Files,
     base: SessionState,
     running: AtomicUsize,
-    /// Ended without waiting, as it may be dropped by a thread that serves others.
-    runtime: Option<Runtime>,
+    planned: AtomicUsize,
+    threads: Option<Threads>,
     _spill: SpillFolder,
+}
+
+/// Ended without waiting, as they may be dropped by a thread that serves others.
+struct Threads {
+    /// Those that work, as many as there are cores; and beside them those that may wait or plan.
+    work: Runtime,
+    /// The one that waits for them: that a statement's time is over has to be noticed when all
+    /// others are busy.
+    watch: Runtime,
+}
+
+impl Threads {
+    fn new(workers: usize) -> Result<Self> {
+        let start = |name: &str, workers: usize| {
+            let mut builder = Builder::new_multi_thread();
+            builder.worker_threads(workers).thread_name(name).enable_all();
+            builder
+                .thread_stack_size(STACK_BYTES)
+                .build()
+                .map_err(|error| Error::new(Kind::Internal, "no threads for SQL").because(error))
+        };
+        Ok(Self { work: start("sheaf-sql", workers)?, watch: start("sheaf-sql-watch", 1)? })
+    }
 }
 
 impl SqlEngine {
@@ -68,19 +96,12 @@ impl SqlEngine {
     /// [`Kind::Internal`] when there are no threads to be had; [`Kind::Invalid`] for a folder that
     /// is not there.
     pub fn new(url: &str, options: EngineOptions) -> Result<Self> {
-        let threads = options.num_threads();
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(threads)
-            .thread_stack_size(STACK_BYTES)
-            .thread_name("sheaf-sql")
-            .enable_all()
-            .build()
-            .map_err(|error| Error::new(Kind::Internal, "no threads for SQL").because(error))?;
+        let threads = Threads::new(options.num_threads())?;
         let files = Files::new(&options.folders)?;
         let own = url.to_owned();
         let known = Known::start(move || connect(&own));
         let spill = SpillFolder::new(&options.spill)?;
-        let base = base_state(&options, &spill)?;
+        let base = base_state(&options, &spill, &files)?;
         let memory = AllMemory::new(options.memory_bytes);
         Ok(Self(Arc::new(Shared {
             url: url.to_owned(),
@@ -91,7 +112,8 @@ impl SqlEngine {
             files,
             base,
             running: AtomicUsize::new(0),
-            runtime: Some(runtime),
+            planned: AtomicUsize::new(0),
+            threads: Some(threads),
             _spill: spill,
         })))
     }
@@ -105,12 +127,13 @@ fn connect(url: &str) -> Result<Client> {
 }
 
 /// A state with everything but the catalog and the memory of a statement.
-fn base_state(options: &EngineOptions, spill: &SpillFolder) -> Result<SessionState> {
+fn base_state(options: &EngineOptions, spill: &SpillFolder, files: &Files) -> Result<SessionState> {
     let disk = DiskManager::builder()
         .with_mode(DiskManagerMode::Directories(vec![spill.path()]))
         .with_max_temp_directory_size(options.spill_bytes);
     let runtime = RuntimeEnvBuilder::new()
         .with_disk_manager_builder(disk)
+        .with_object_store_registry(Arc::new(OnlyFiles::new(files.clone())))
         .build_arc()
         .map_err(|error| error::of(&error))?;
     let config = SessionConfig::new()
@@ -165,39 +188,56 @@ impl Shared {
         state
     }
 
-    /// Does work on the engine's threads. It ends when what this returns is dropped, and a panic
-    /// of it is an error.
+    /// Does work on the engine's threads. It ends when what this returns is dropped, or when its
+    /// time is over; and a panic of it is an error.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         stop: &Stop,
+        limit: Option<Duration>,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Later<T> {
-        let Some(runtime) = &self.runtime else {
-            return Box::pin(async { Err(Error::new(Kind::Unavailable, "the engine has ended")) });
-        };
-        let work = runtime.spawn(work);
-        let ends = Work::new(work.abort_handle(), Some(stop.flag()));
-        Box::pin(async move {
-            let outcome = work.await;
-            drop(ends);
-            outcome.unwrap_or_else(|error| Err(ended(error)))
-        })
+        let Some(threads) = &self.threads else { return over() };
+        threads.wait(stop, limit, threads.work.spawn(work))
     }
 
-    /// The same for work that nobody waits for; whoever has the handle ends it.
+    /// Does work that can't be ended in its middle, on a thread of its own: nobody waits longer
+    /// than the limit for it, and it keeps no other from anything but time.
+    ///
+    /// # Errors
+    /// [`Kind::Full`] when too much of the kind is under way.
+    pub(crate) fn run_apart<T: Send + 'static>(
+        self: &Arc<Self>,
+        limit: Option<Duration>,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Later<T> {
+        let Some(threads) = &self.threads else { return over() };
+        let (own, handle) = (self.clone(), threads.work.handle().clone());
+        let Some(place) = Place::take(own, |own| &own.planned, MOST_PLANNED) else {
+            let message = format!("{MOST_PLANNED} statements are being planned: try again later");
+            return Box::pin(async { Err(Error::new(Kind::Full, message)) });
+        };
+        let work = threads.work.spawn_blocking(move || {
+            let outcome = handle.block_on(work);
+            drop(place);
+            outcome
+        });
+        threads.wait(&Stop::default(), limit, work)
+    }
+
+    /// Has somebody wait for work; whoever has the handle ends both.
     pub(crate) fn spawn(
         &self,
         stop: &Stop,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> Option<Work> {
-        let task = self.runtime.as_ref()?.spawn(work);
+        let task = self.threads.as_ref()?.watch.spawn(work);
         Some(Work::new(task.abort_handle(), Some(stop.flag())))
     }
 
     /// Drops something where nobody waits for it.
     pub(crate) fn let_go(&self, what: impl Send + 'static) {
-        if let Some(runtime) = &self.runtime {
-            runtime.spawn_blocking(move || drop(what));
+        if let Some(threads) = &self.threads {
+            threads.work.spawn_blocking(move || drop(what));
         }
     }
 
@@ -210,16 +250,54 @@ impl Shared {
     ///
     /// # Errors
     /// [`Kind::Full`] when all are taken.
-    pub(crate) fn enter(self: &Arc<Self>) -> Result<Running> {
-        let enter = self.running.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |running| {
-            (running < MOST_STATEMENTS).then_some(running + 1)
-        });
-        if enter.is_err() {
+    pub(crate) fn enter(self: &Arc<Self>) -> Result<Place> {
+        Place::take(self.clone(), |own| &own.running, MOST_STATEMENTS).ok_or_else(|| {
             let message = format!("{MOST_STATEMENTS} statements are under way: try again later");
-            return Err(Error::new(Kind::Full, message));
-        }
-        Ok(Running(self.clone()))
+            Error::new(Kind::Full, message)
+        })
     }
+}
+
+impl Threads {
+    /// Waits for a task, which ends with whoever waits for it.
+    fn wait<T: Send + 'static>(
+        &self,
+        stop: &Stop,
+        limit: Option<Duration>,
+        task: JoinHandle<Result<T>>,
+    ) -> Later<T> {
+        let ends = Work::new(task.abort_handle(), Some(stop.flag()));
+        let waiting = self.watch.spawn(in_time(limit, async move {
+            let outcome = task.await;
+            drop(ends);
+            outcome.unwrap_or_else(|error| Err(ended(error)))
+        }));
+        let left = Work::new(waiting.abort_handle(), None);
+        Box::pin(async move {
+            let outcome = waiting.await;
+            drop(left);
+            outcome.unwrap_or_else(|error| Err(ended(error)))
+        })
+    }
+}
+
+/// Work with an end: its own, or its time's.
+async fn in_time<T>(limit: Option<Duration>, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let Some(limit) = limit else { return work.await };
+    match tokio::time::timeout(limit, work).await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            let message = format!(
+                "the statement took longer than {} ms: raise sheaf.timeout_ms, or --sql-timeout",
+                limit.as_millis()
+            );
+            Err(Error::new(Kind::Timeout, message))
+        }
+    }
+}
+
+fn over<T>() -> Later<T> {
+    Box::pin(async { Err(Error::new(Kind::Unavailable, "the engine has ended")) })
 }
 
 /// A task that ended in another way than by its own end.
@@ -234,19 +312,31 @@ pub(crate) fn ended(error: tokio::task::JoinError) -> Error {
     Error::new(Kind::Internal, format!("the statement panicked ({text}); others go on"))
 }
 
-/// One of the statements that are under way.
-pub(crate) struct Running(Arc<Shared>);
+/// One of so many places.
+pub(crate) struct Place {
+    engine: Arc<Shared>,
+    taken: fn(&Shared) -> &AtomicUsize,
+}
 
-impl Drop for Running {
+impl Place {
+    fn take(engine: Arc<Shared>, taken: fn(&Shared) -> &AtomicUsize, most: usize) -> Option<Self> {
+        let more = |taken: usize| (taken < most).then_some(taken + 1);
+        let outcome = taken(&engine).fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        outcome.ok().map(|_| Self { engine, taken })
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
+        (self.taken)(&self.engine).fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+        if let Some(threads) = self.threads.take() {
+            threads.watch.shutdown_background();
+            threads.work.shutdown_background();
         }
     }
 }

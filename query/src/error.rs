@@ -3,6 +3,7 @@
 use arrow_schema::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
+use datafusion::object_store;
 use sheaf_store::{Error, Kind};
 
 /// A store's error inside DataFusion's: [`of`] finds it again.
@@ -19,6 +20,11 @@ pub(crate) fn of(error: &DataFusionError) -> Error {
     let kind = match root {
         DataFusionError::ResourcesExhausted(_) => Kind::Full,
         DataFusionError::Internal(_) | DataFusionError::ExecutionJoin(_) => Kind::Internal,
+        DataFusionError::ObjectStore(error) => match **error {
+            object_store::Error::PermissionDenied { .. } => Kind::Denied,
+            object_store::Error::NotFound { .. } => Kind::NotFound,
+            _ => Kind::Invalid,
+        },
         DataFusionError::SchemaError(error, _) => match **error {
             SchemaError::FieldNotFound { .. } => Kind::NotFound,
             _ => Kind::Invalid,

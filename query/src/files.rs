@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use sheaf_store::{Error, Kind, Result};
 
 /// The folders that are allowed, as they really are.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Files {
     folders: Vec<PathBuf>,
 }
@@ -42,10 +42,7 @@ impl Files {
             );
             return Err(Error::new(Kind::Denied, message));
         }
-        let real = self.real(path).filter(|real| {
-            let inside = self.folders.iter().any(|folder| real.starts_with(folder));
-            inside && !location.contains('%')
-        });
+        let real = real(path).filter(|real| self.has(real) && !location.contains('%'));
         let real = real.ok_or_else(|| {
             let message = format!(
                 "{location} is not below a folder that statements may touch ({}): give the whole \
@@ -58,19 +55,28 @@ impl Files {
         Ok(format!("{}{slash}", real.display()))
     }
 
-    /// The path with all links followed; what is not there yet is taken as it is written.
-    fn real(&self, path: &Path) -> Option<PathBuf> {
-        let is_plain =
-            path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
-        if !path.is_absolute() || !is_plain {
-            return None;
-        }
-        let there = path.ancestors().find(|ancestor| ancestor.symlink_metadata().is_ok())?;
-        let rest = path.strip_prefix(there).ok()?;
-        // A link that leads nowhere has no real path.
-        let real = there.canonicalize().ok()?;
-        Some(if rest.as_os_str().is_empty() { real } else { real.join(rest) })
+    /// Whether what is at this path now, or would be, is below an allowed folder.
+    pub(crate) fn hold(&self, path: &Path) -> bool {
+        real(path).is_some_and(|real| self.has(&real))
     }
+
+    fn has(&self, real: &Path) -> bool {
+        self.folders.iter().any(|folder| real.starts_with(folder))
+    }
+}
+
+/// The path with all links followed; what is not there yet is taken as it is written.
+fn real(path: &Path) -> Option<PathBuf> {
+    let is_plain =
+        path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    if !path.is_absolute() || !is_plain {
+        return None;
+    }
+    let there = path.ancestors().find(|ancestor| ancestor.symlink_metadata().is_ok())?;
+    let rest = path.strip_prefix(there).ok()?;
+    // A link that leads nowhere has no real path.
+    let real = there.canonicalize().ok()?;
+    Some(if rest.as_os_str().is_empty() { real } else { real.join(rest) })
 }
 
 #[cfg(test)]

@@ -28,6 +28,8 @@ mod change;
 mod dialect;
 mod engine;
 mod error;
+mod expanded;
+mod fence;
 mod files;
 mod known;
 mod memory;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::TableReference;
+use datafusion::execution::context::SQLOptions;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::dml::DmlStatement;
 use datafusion::logical_expr::{
@@ -114,9 +115,20 @@ async fn logical(
         .await
         .map_err(crate::engine::ended)??;
     match state.statement_to_plan(statement).await {
-        Ok(plan) => Ok(plan),
+        Ok(plan) => check(&plan).map(|()| plan),
         Err(error) => Err(missing(snapshot, &names, &error)),
     }
+}
+
+/// Refuses what would change something from within what only reads: `explain analyze copy …`.
+fn check(plan: &LogicalPlan) -> Result<()> {
+    let only_reads =
+        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    if plan.inputs().iter().any(|input| only_reads.verify_plan(input).is_err()) {
+        let message = "only what reads can be explained: explain the query alone";
+        return Err(Error::new(Kind::Invalid, message));
+    }
+    Ok(())
 }
 
 /// A planning error; of a table that is not there, in our own words.

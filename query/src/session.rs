@@ -189,7 +189,8 @@ impl fmt::Debug for SqlSession {
 impl sql::Session for SqlSession {
     fn plan(&self, question: Question) -> Later<Box<dyn Statement>> {
         let inner = self.0.clone();
-        self.0.engine.run(&Stop::default(), async move {
+        // What is constant is computed in the plan: that may take long.
+        self.0.engine.run_apart(self.0.timeout(), async move {
             let statement = plan::plan(inner, question).await?;
             Ok(Box::new(statement) as Box<dyn Statement>)
         })
@@ -197,7 +198,8 @@ impl sql::Session for SqlSession {
 
     fn tables(&self, with_columns: bool) -> Later<Vec<Described>> {
         let inner = self.0.clone();
-        self.0.engine.run(&Stop::default(), async move { described(&inner, with_columns).await })
+        let work = async move { described(&inner, with_columns).await };
+        self.0.engine.run(&Stop::default(), self.0.timeout(), work)
     }
 
     fn set(&self, name: &str, value: Option<&str>) -> Result<()> {

@@ -1,7 +1,6 @@
 //! One statement that was planned: run, as often as somebody wants it.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
@@ -19,7 +18,7 @@ use sheaf_store::{Error, Kind, Object, Result, Table};
 use tokio::sync::mpsc;
 
 use crate::change::{self, Change, count_schema, counted, stored_name};
-use crate::engine::Running;
+use crate::engine::Place;
 use crate::error;
 use crate::order::{self, Ordered};
 use crate::session::Inner;
@@ -352,21 +351,6 @@ pub(crate) async fn physical(
     stop::stoppable(physical, stop).map_err(|error| error::of(&error))
 }
 
-/// Work with an end: its own, or its time's.
-async fn in_time<T>(limit: Option<Duration>, work: impl Future<Output = Result<T>>) -> Result<T> {
-    let Some(limit) = limit else { return work.await };
-    match tokio::time::timeout(limit, work).await {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            let message = format!(
-                "the statement took longer than {} ms: raise sheaf.timeout_ms, or --sql-timeout",
-                limit.as_millis()
-            );
-            Err(Error::new(Kind::Timeout, message))
-        }
-    }
-}
-
 impl sql::Statement for Planned {
     fn schema(&self) -> &SchemaRef {
         &self.own().schema
@@ -398,7 +382,7 @@ impl sql::Statement for Planned {
             let failed = to.clone();
             let outcome = match running {
                 Err(error) => Err(error),
-                Ok(running) => guarded(own, run, running, to).await,
+                Ok(running) => sent(own, run, running, to).await,
             };
             if let Err(error) = outcome {
                 let _ = failed.send(Err(error)).await;
@@ -413,25 +397,25 @@ impl sql::Statement for Planned {
         let running = engine.enter();
         let run = Run::begin(&own);
         let stop = run.stop.clone();
-        engine.run(&stop, async move {
+        engine.run(&stop, own.session.timeout(), async move {
             let _running = running?;
-            in_time(own.session.timeout(), own.object(into, run)).await
+            own.object(into, run).await
         })
     }
 }
 
 /// Runs a statement in a task of its own, so that its panic is an error like any other.
-async fn guarded(
+async fn sent(
     own: Arc<Own>,
     run: Run,
-    running: Running,
+    running: Place,
     to: mpsc::Sender<Result<RecordBatch>>,
 ) -> Result<()> {
     let engine = own.session.engine.clone();
-    let stop = run.stop.clone();
-    let work = engine.run(&stop, async move {
+    let (stop, limit) = (run.stop.clone(), own.session.timeout());
+    let work = engine.run(&stop, limit, async move {
         let _running = running;
-        in_time(own.session.timeout(), own.send(&to, run)).await
+        own.send(&to, run).await
     });
     work.await
 }

@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use sheaf_store::{Error, Kind, Result};
 
 use crate::error;
+use crate::expanded::num_tables;
 
 /// The longest statement, in bytes.
 const LONGEST: usize = 4 << 20;
@@ -20,6 +21,9 @@ const DEEPEST: usize = 64;
 
 /// How deep an expression or a chain of joins may be, as far as its words tell.
 const LONGEST_CHAIN: usize = 1000;
+
+/// The most tables that a statement reads, each as often as it does.
+const MOST_TABLES: usize = 2000;
 
 /// The words of one statement, with its parameters numbered: `?`, `?`, … are `$1`, `$2`, …
 pub(crate) struct Words(Vec<Token>);
@@ -134,7 +138,13 @@ impl Words {
                 let message = "there is no transaction here: each statement is atomic by itself";
                 Err(invalid(message.into()))
             }
-            (1, Some(statement)) => Ok(statement),
+            (1, Some(statement)) => match num_tables(&statement) {
+                ..=MOST_TABLES => Ok(statement),
+                tables => Err(invalid(format!(
+                    "the statement comes to {tables} tables; the limit is {MOST_TABLES}: put what \
+                     it reads more than once into a table"
+                ))),
+            },
             (0, _) => Err(invalid("there is no statement".into())),
             (count, _) => Err(invalid(format!("{count} statements: give them one at a time"))),
         }
@@ -195,14 +205,20 @@ fn literal(value: &ScalarValue) -> Result<String> {
 }
 
 /// How deep the tree may be that these words make, at the most. Whoever walks it does so by
-/// recursion, and drops it so: what is too deep has to be known before.
+/// recursion, and drops it so: what is too deep has to be known before. A word is taken for an
+/// operation unless it is known to be none.
 fn depth(tokens: &[Token]) -> usize {
     // For each open parenthesis what is behind it so far, and whether a comma there joins tables.
     let mut levels = vec![(0_usize, false)];
-    let (mut outside, mut deepest) = (0_usize, 0_usize);
-    for token in tokens {
+    let (mut outside, mut deepest, mut dots) = (0_usize, 0_usize, 0_usize);
+    for (place, token) in tokens.iter().enumerate() {
         let open = levels.len();
         let Some((chain, joins)) = levels.last_mut() else { break };
+        dots = match token {
+            Token::Period => dots + 1,
+            Token::Word(_) | Token::Whitespace(_) => dots,
+            _ => 0,
+        };
         match token {
             Token::LParen | Token::LBracket => {
                 *chain += usize::from(*token == Token::LBracket);
@@ -217,37 +233,60 @@ fn depth(tokens: &[Token]) -> usize {
             }
             // A list is wide, not deep; but one of tables is a chain of joins.
             Token::Comma => *chain = if *joins { *chain + 1 } else { 0 },
-            Token::Word(word) => match word.keyword {
-                Keyword::FROM => *joins = true,
-                Keyword::WHERE | Keyword::SELECT => *joins = false,
-                Keyword::AND
-                | Keyword::OR
-                | Keyword::NOT
-                | Keyword::IS
-                | Keyword::LIKE
-                | Keyword::ILIKE
-                | Keyword::BETWEEN
-                | Keyword::IN
-                | Keyword::CASE
-                | Keyword::WHEN
-                | Keyword::ELSE
-                | Keyword::JOIN
-                | Keyword::UNION
-                | Keyword::EXCEPT
-                | Keyword::INTERSECT => *chain += 1,
-                _ => {}
-            },
+            Token::Word(word) => {
+                match word.keyword {
+                    Keyword::FROM => *joins = true,
+                    Keyword::WHERE | Keyword::SELECT => *joins = false,
+                    _ => {}
+                }
+                // Between dots it is a name, whatever it says.
+                let beside = [place.checked_sub(1), place.checked_add(1)];
+                let is_name = beside.into_iter().flatten().any(|beside| is_dot(tokens, beside));
+                *chain += usize::from(!is_name && !is_within(word.keyword));
+            }
+            // A name has few parts; what has more is a field of a field of a field.
+            Token::Period => *chain += usize::from(dots > NAME_DOTS),
             Token::Whitespace(_)
             | Token::Number(..)
             | Token::SingleQuotedString(_)
             | Token::Placeholder(_)
-            | Token::Period
             | Token::SemiColon => {}
             _ => *chain += 1,
         }
         deepest = deepest.max(outside + levels.last().map_or(0, |(chain, _)| *chain));
     }
     deepest
+}
+
+fn is_dot(tokens: &[Token], place: usize) -> bool {
+    matches!(tokens.get(place), Some(Token::Period))
+}
+
+/// The dots of a name with catalog, schema, table and column, and two more.
+const NAME_DOTS: usize = 5;
+
+/// Whether this word makes nothing deeper: a name, or one that stands only where another does that
+/// is counted.
+fn is_within(keyword: Keyword) -> bool {
+    matches!(
+        keyword,
+        Keyword::NoKeyword
+            | Keyword::AS
+            | Keyword::ON
+            | Keyword::THEN
+            | Keyword::END
+            | Keyword::NULL
+            | Keyword::TRUE
+            | Keyword::FALSE
+            | Keyword::INNER
+            | Keyword::OUTER
+            | Keyword::LEFT
+            | Keyword::RIGHT
+            | Keyword::SELECT
+            | Keyword::FROM
+            | Keyword::WHERE
+            | Keyword::ALL
+    )
 }
 
 #[cfg(test)]
@@ -278,6 +317,40 @@ mod tests {
         );
         assert!(depth(&format!("select a in ({})", vec!["-1"; 500].join(", "))) < 9);
         assert_eq!(depth(")))"), 3, "nonsense is not followed");
+        assert!(depth(&format!("select (a){}", ".a".repeat(500))) >= 490);
+        assert!(depth(&format!("select case {}end", "when a then b ".repeat(500))) < 600);
+        let wide = "sheaf.public.t.a = b.c and ".repeat(400);
+        assert!(depth(&format!("select * from t where {wide}true")) < LONGEST_CHAIN);
+    }
+
+    #[test]
+    fn whatever_word_is_repeated_it_counts_unless_it_nests_nothing() {
+        for keyword in sqlparser_keywords() {
+            let counted = depth(&tokens(&format!("a {keyword} ").repeat(500))) >= 499;
+            let word = tokens(keyword).remove(0);
+            let Token::Word(word) = word else { panic!("{keyword} is no word") };
+            assert!(counted || is_within(word.keyword), "{keyword}");
+        }
+    }
+
+    fn sqlparser_keywords() -> &'static [&'static str] {
+        datafusion::sql::sqlparser::keywords::ALL_KEYWORDS
+    }
+
+    #[test]
+    fn what_killed_a_thread_once_is_refused() {
+        for (start, part, end) in [
+            ("select now()", " at time zone 'UTC'", ""),
+            ("", "explain ", "select 1"),
+            ("select * from t", " unpivot(a for b in (c))", ""),
+            ("select a", " collate x", ""),
+            ("select named_struct('a', 1)", ".a", ""),
+            ("select a", "[1]", ""),
+        ] {
+            let text = format!("{start}{}{end}", part.repeat(100_000));
+            let error = Words::new(&text).err().expect("it is too deep");
+            assert!(error.to_string().contains("operations deep"), "{error}");
+        }
     }
 
     fn filled(text: &str, columns: Vec<(&str, ArrayRef)>) -> Result<String> {

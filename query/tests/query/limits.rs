@@ -42,16 +42,58 @@ fn a_statement_ends_at_its_time() {
 }
 
 #[test]
+fn time_ends_what_never_yields_and_what_is_still_planned() {
+    let house =
+        House::with(256 * MIB, |options, _| options.timeout = Some(Duration::from_millis(300)));
+    house.count("t", 300_000);
+    for text in [
+        // A nested loop without rows; and a constant, which is computed in the plan.
+        "select count(*) from t a join t b on a.n * b.n + a.n = -1",
+        "select levenshtein(repeat('a', 20000), repeat('b', 20000))",
+    ] {
+        let start = Instant::now();
+
+        let error = house.sql(text).unwrap_err();
+
+        assert_eq!(error.kind(), Kind::Timeout, "{error}");
+        assert!(start.elapsed() < Duration::from_secs(4), "{text}: {:?}", start.elapsed());
+        assert_eq!(house.number("select 1"), 1, "others are answered meanwhile");
+    }
+    comes_to_nothing(&house, "used.statements", Duration::from_secs(1));
+}
+
+#[test]
+fn what_doubles_itself_is_refused() {
+    let house = House::new();
+    let mut text = "with a0 as (select 1 as n)".to_owned();
+    for step in 1..30 {
+        let before = step - 1;
+        text += &format!(", a{step} as (select x.n from a{before} x cross join a{before} y)");
+    }
+    let start = Instant::now();
+
+    let error = house.sql(&format!("{text} select count(*) from a29")).unwrap_err();
+
+    assert_eq!(error.kind(), Kind::Invalid, "{error}");
+    assert!(error.to_string().contains("536870912 tables; the limit is"), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+#[test]
 fn a_session_sets_its_own_time_within_the_operators() {
     let house = House::new();
     busy(&house);
     let session = house.session();
     session.set("sheaf.timeout_ms", Some("100")).unwrap();
 
-    let planned = block_on(session.plan(question(ENDLESS))).unwrap();
-    let error = block_on(planned.object(None)).unwrap_err();
+    // Whichever takes so long.
+    let error = match block_on(session.plan(question(ENDLESS))) {
+        Ok(planned) => block_on(planned.object(None)).unwrap_err(),
+        Err(error) => error,
+    };
     assert_eq!(error.kind(), Kind::Timeout, "{error}");
 
+    session.set("sheaf.timeout_ms", None).unwrap();
     block_on(
         block_on(session.plan(question("set sheaf.timeout_ms = '250'"))).unwrap().object(None),
     )
@@ -155,6 +197,9 @@ fn deep_and_long_statements_are_no_danger() {
         format!("select n from t where {} n > 0", "n > 0 and ".repeat(100_000)),
         format!("select * from {}", vec!["t"; 10_000].join(", ")),
         format!("select {}1{}", "case when true then ".repeat(5_000), " end".repeat(5_000)),
+        format!("select now(){}", " at time zone 'UTC'".repeat(100_000)),
+        format!("{}select 1", "explain ".repeat(400_000)),
+        format!("select * from t{}", " unpivot(a for b in (c))".repeat(100_000)),
         "x".repeat(8 << 20),
     ] {
         let _ = house.sql(&statement);

@@ -1,6 +1,7 @@
 //! SQL over a store in this process: the engine as the doors ask it.
 
 mod changes;
+mod files;
 mod harness;
 mod limits;
 mod reading;
