@@ -1,21 +1,23 @@
 //! What changes the store: each statement in one step, or not at all.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_array::{RecordBatch, RecordBatchOptions, UInt64Array};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use datafusion::common::TableReference;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{CreateExternalTable, CreateMemoryTable, LogicalPlan};
 use sheaf_sort::SORTED_BY;
 use sheaf_store::sql::{Destination, IfAbsent, IfPresent, Ingest};
-use sheaf_store::{Client, Error, Kind, Name, ObjectKind, PutOptions, Result, Table};
+use sheaf_store::{Client, Error, Info, Kind, Name, ObjectKind, PutOptions, Result, State, Table};
 
 use crate::catalog::{CATALOG, PUBLIC};
 use crate::engine::ended;
 use crate::snapshot::name_of;
+use crate::stop::Stop;
 
 /// How often a new version is tried when others replace the table at the same time.
 const MOST_TRIES: usize = 64;
@@ -63,12 +65,12 @@ pub(crate) fn stored_name(table: &TableReference) -> Result<Name> {
 /// # Errors
 /// [`Kind::NotFound`] and [`Kind::Exists`] as `ingest` has it; [`Kind::Invalid`] when the columns
 /// are others than the table's; [`Kind::Full`] when there is no room for the new version.
-pub(crate) async fn ingest(client: &Client, ingest: Ingest) -> Result<u64> {
-    let client = client.clone();
-    tokio::task::spawn_blocking(move || put_rows(&client, &ingest)).await.map_err(ended)?
+pub(crate) async fn ingest(client: &Client, ingest: Ingest, stop: &Stop) -> Result<u64> {
+    let (client, stop) = (client.clone(), stop.clone());
+    tokio::task::spawn_blocking(move || put_rows(&client, &ingest, &stop)).await.map_err(ended)?
 }
 
-fn put_rows(client: &Client, ingest: &Ingest) -> Result<u64> {
+fn put_rows(client: &Client, ingest: &Ingest, stop: &Stop) -> Result<u64> {
     let Ingest { table, rows, if_absent, if_present } = ingest;
     for attempt in 0..MOST_TRIES {
         let name = std::slice::from_ref(table);
@@ -90,7 +92,7 @@ fn put_rows(client: &Client, ingest: &Ingest) -> Result<u64> {
             (Some(_), _, IfPresent::Fail) => {
                 return Err(Error::new(Kind::Exists, format!("table {table} exists")));
             }
-            (None, ..) => write(client, table, None, rows, &PutOptions::default()),
+            (None, ..) => write(client, table, None, rows, &PutOptions::default(), stop),
             (Some(before), ..) => {
                 let replaces = Some(before.info().id);
                 let put = PutOptions { replace: true, replaces, ..PutOptions::default() };
@@ -98,7 +100,7 @@ fn put_rows(client: &Client, ingest: &Ingest) -> Result<u64> {
                     IfPresent::Append => Some(before.table()?),
                     IfPresent::Replace | IfPresent::Fail => None,
                 };
-                write(client, table, kept.as_ref(), rows, &put)
+                write(client, table, kept.as_ref(), rows, &put, stop)
             }
         };
         match written {
@@ -121,6 +123,7 @@ fn write(
     before: Option<&Table>,
     rows: &Table,
     put: &PutOptions,
+    stop: &Stop,
 ) -> Result<()> {
     let schema = match before {
         Some(before) => unordered(before.schema()),
@@ -129,12 +132,12 @@ fn write(
     let mut writer = client.writer(name, &schema, put)?;
     // What has no room for sure is to be told of before the work.
     writer.reserve(before.map_or(0, Table::nbytes) + rows.nbytes())?;
-    for batch in before.into_iter().flat_map(Table::batches) {
+    for batch in before.into_iter().flat_map(Table::batches).chain(rows.batches()) {
+        stop.check()?;
         writer.write(&fitted(&batch?, &schema)?)?;
     }
-    for batch in rows.batches() {
-        writer.write(&fitted(&batch?, &schema)?)?;
-    }
+    // From here on it is done, whoever has left meanwhile.
+    stop.check()?;
     writer.finish().map(|_| ())
 }
 
@@ -171,11 +174,15 @@ fn fitted(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
         if column.data_type() == field.data_type() {
             return Ok(column.clone());
         }
-        cast_with_options(column, field.data_type(), &options).map_err(|error| {
-            let (given, wanted) = (column.data_type(), field.data_type());
-            let name = field.name();
-            invalid(format!("column {name} is {given}; the table has {wanted}: {error}"))
-        })
+        let (given, wanted, name) = (column.data_type(), field.data_type(), field.name());
+        let unfit = |why: &dyn Display| {
+            invalid(format!("column {name} is {given}; the table has {wanted}: {why}"))
+        };
+        let fitted = cast_with_options(column, wanted, &options).map_err(|error| unfit(&error))?;
+        if is_lossy(column, &fitted).map_err(|error| unfit(&error))? {
+            return Err(unfit(&"values would be lost; cast them in the statement if they may be"));
+        }
+        Ok(fitted)
     });
     let columns = columns.collect::<Result<Vec<_>>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
@@ -183,22 +190,45 @@ fn fitted(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
         .map_err(|error| invalid(error.to_string()))
 }
 
+/// Whether numbers or times became others: a half that is cut off, a nanosecond.
+fn is_lossy(before: &ArrayRef, after: &ArrayRef) -> Result<bool, ArrowError> {
+    let counts = |data_type: &DataType| data_type.is_numeric() || data_type.is_temporal();
+    if !counts(before.data_type()) || !counts(after.data_type()) {
+        return Ok(false);
+    }
+    let back = cast_with_options(after, before.data_type(), &CastOptions::default())?;
+    let same = arrow_ord::cmp::not_distinct(before, &back)?;
+    Ok(same.true_count() < same.len())
+}
+
 /// Unbinds a table's name; whether it was there.
 ///
 /// # Errors
 /// [`Kind::Invalid`] when it is no table.
 pub(crate) fn delete(client: &Client, name: &Name) -> Result<bool> {
-    let found = client.info(name, false);
-    match found {
-        Ok(info) if info.kind != ObjectKind::Table => {
+    match found(client, name)? {
+        None => Ok(false),
+        Some(info) if info.kind != ObjectKind::Table => {
             let message = format!("object {name} is bytes, not a table: `sheaf rm {name}`");
             Err(Error::new(Kind::Invalid, message))
         }
-        Ok(_) => match client.delete(name) {
+        Some(_) => match client.delete(name) {
             Err(error) if error.kind() == Kind::NotFound => Ok(false),
+            // Dropped in this moment, and written anew by another statement.
+            Err(_) if found(client, name)?.is_none() => Ok(false),
             outcome => outcome.map(|()| true),
         },
-        Err(error) if error.kind() == Kind::NotFound => Ok(false),
+    }
+}
+
+/// What has this name; nothing while it is only being written.
+///
+/// # Errors
+/// [`Kind::Unavailable`] when the store is gone.
+pub(crate) fn found(client: &Client, name: &Name) -> Result<Option<Info>> {
+    match client.info(name, false) {
+        Ok(info) => Ok((info.state == State::Sealed).then_some(info)),
+        Err(error) if error.kind() == Kind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -35,7 +35,7 @@ use crate::memory::{AllMemory, StatementMemory};
 use crate::options::{EngineOptions, SheafOptions};
 use crate::session::SqlSession;
 use crate::spill::SpillFolder;
-use crate::stop::Stop;
+use crate::stop::{Stop, cancelled};
 
 /// The statements that may be under way at a time.
 const MOST_STATEMENTS: usize = 256;
@@ -303,7 +303,7 @@ fn over<T>() -> Later<T> {
 /// A task that ended in another way than by its own end.
 pub(crate) fn ended(error: tokio::task::JoinError) -> Error {
     if error.is_cancelled() {
-        return Error::new(Kind::Interrupted, "the statement was cancelled");
+        return cancelled();
     }
     let panic = error.into_panic();
     let text = panic.downcast_ref::<String>().map(String::as_str);

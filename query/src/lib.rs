@@ -23,8 +23,10 @@
 //!
 //! What this crate does not do: it opens no sockets, and copies no table to read it.
 
+mod bound;
 mod catalog;
 mod change;
+mod changing;
 mod dialect;
 mod engine;
 mod error;

@@ -48,6 +48,8 @@ impl Ground {
             DataType::LargeUtf8 => self.texts(rows.as_string::<i64>(), nulls)?,
             DataType::Binary => self.texts(rows.as_binary::<i32>(), nulls)?,
             DataType::LargeBinary => self.texts(rows.as_binary::<i64>(), nulls)?,
+            // Without a byte in it nothing tells how long it is.
+            DataType::FixedSizeBinary(0) => array.slice(start, len),
             DataType::FixedSizeBinary(width) => {
                 let values = rows.as_fixed_size_binary().values();
                 Arc::new(FixedSizeBinaryArray::try_new(*width, self.whole(values), nulls)?)
@@ -183,6 +185,7 @@ mod tests {
             Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(lists)),
             Arc::new(words),
             arrow_array::new_null_array(&DataType::FixedSizeBinary(3), rows as usize),
+            arrow_array::new_null_array(&DataType::FixedSizeBinary(0), rows as usize),
             arrow_array::new_null_array(&DataType::Null, rows as usize),
         ]
     }

@@ -15,7 +15,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Sort};
 use datafusion::physical_plan::ExecutionPlan;
 use sheaf_sort::{SortKey, SortOptions};
 use sheaf_store::sql::Destination;
-use sheaf_store::{Client, Error, Kind, Object, Result, Table};
+use sheaf_store::{Client, Info, Result, Table};
 
 use crate::engine::ended;
 use crate::scan::Scan;
@@ -65,7 +65,7 @@ pub(crate) async fn sort(
     by: Vec<SortKey>,
     into: Destination,
     threads: usize,
-) -> Result<Object> {
+) -> Result<Info> {
     struct Left(Arc<AtomicBool>);
 
     impl Drop for Left {
@@ -83,13 +83,7 @@ pub(crate) async fn sort(
             false => ControlFlow::Continue(()),
         };
         let options = SortOptions { threads, progress: Some(&progress), ..SortOptions::default() };
-        sheaf_sort::sort(&client, &table, &by, &into.name, &into.options, &options)?;
-        client.get(&into.name)
+        sheaf_sort::sort(&client, &table, &by, &into.name, &into.options, &options)
     };
     tokio::task::spawn_blocking(work).await.map_err(ended)?
-}
-
-/// Whether the sort had no room for what an engine that spills may have.
-pub(crate) fn lacks_room(error: &Error) -> bool {
-    error.kind() == Kind::Full
 }

@@ -14,6 +14,7 @@ use datafusion::logical_expr::{
 use sheaf_store::sql::{Question, Text};
 use sheaf_store::{Error, Kind, Result};
 
+use crate::bound::{Bound, nullable};
 use crate::catalog::{CATALOG, PUBLIC};
 use crate::change::{Change, count_schema};
 use crate::error;
@@ -31,13 +32,16 @@ use crate::words::Words;
 pub(crate) async fn plan(session: Arc<Inner>, question: Question) -> Result<Planned> {
     let snapshot = session.snapshot()?;
     let state = session.state(snapshot.clone());
-    let plan = match question.text {
+    let mut bound = None;
+    let (plan, parameters) = match question.text {
         Text::Sql(text) => {
             let words = Words::new(&text)?;
-            match &question.parameters {
+            match question.parameters {
                 Some(values) => {
-                    let statement = words.with_values(values)?;
-                    (logical(&state, &snapshot, statement).await?, Arc::new(Schema::empty()))
+                    let values = Bound::new(words, values)?;
+                    let plan = logical(&state, &snapshot, values.statement(0)?).await?;
+                    bound = (values.num_rows() > 1).then_some(values);
+                    (plan, Arc::new(Schema::empty()))
                 }
                 None => described(&state, &snapshot, &words).await?,
             }
@@ -48,10 +52,12 @@ pub(crate) async fn plan(session: Arc<Inner>, question: Question) -> Result<Plan
         }
         Text::Ingest(ingest) => {
             let what = What::Change(Change::Ingest(ingest));
-            return finished(session, snapshot, state, what, None, question.may_write);
+            let (bound, parameters) = (None, Arc::new(Schema::empty()));
+            let own =
+                Own { schema: count_schema(), session, snapshot, state, what, bound, parameters };
+            return finished(own, question.may_write);
         }
     };
-    let (plan, parameters) = plan;
     let is_open = !parameters.fields().is_empty();
     let what = match change(plan)? {
         Ok(change) => What::Change(change),
@@ -62,41 +68,38 @@ pub(crate) async fn plan(session: Arc<Inner>, question: Question) -> Result<Plan
         Err(plan) => {
             let stop = Stop::default();
             let physical = physical(&state, &plan, &stop).await?;
-            let whole = order::whole(&physical);
+            let whole = order::whole(&physical).filter(|_| bound.is_none());
             What::Rows { plan, first: Mutex::new(Some(Ready { physical, stop })), whole }
         }
     };
-    finished(session, snapshot, state, what, Some(parameters), question.may_write)
+    let schema = match &what {
+        What::Rows { plan, first, .. } => schema_of(plan, first, bound.is_some()),
+        What::Change(_) => count_schema(),
+    };
+    finished(Own { session, snapshot, state, what, bound, schema, parameters }, question.may_write)
 }
 
-fn finished(
-    session: Arc<Inner>,
-    snapshot: Snapshot,
-    state: SessionState,
-    what: What,
-    parameters: Option<SchemaRef>,
-    may_write: bool,
-) -> Result<Planned> {
-    let schema = match &what {
-        What::Rows { plan, first, .. } => {
-            let first = first.lock().unwrap_or_else(PoisonError::into_inner);
-            first
-                .as_ref()
-                .map_or_else(|| plan.schema().inner().clone(), |first| first.physical.schema())
-        }
-        What::Change(Change::Set { .. }) => count_schema(),
+fn schema_of(plan: &LogicalPlan, first: &Mutex<Option<Ready>>, is_followed: bool) -> SchemaRef {
+    let first = first.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = first.as_ref().map(|first| first.physical.schema());
+    let schema = first.unwrap_or_else(|| plan.schema().inner().clone());
+    if is_followed { nullable(&schema) } else { schema }
+}
+
+fn finished(own: Own, may_write: bool) -> Result<Planned> {
+    match &own.what {
+        What::Change(Change::Set { .. }) | What::Rows { .. } => {}
         What::Change(_) if !may_write => {
             let message = "this client may read, not write: its token says so";
             return Err(Error::new(Kind::Denied, message));
         }
-        What::Change(_) => count_schema(),
-    };
-    let parameters = parameters.unwrap_or_else(|| Arc::new(Schema::empty()));
-    Ok(Planned::new(Own { session, snapshot, state, what, schema, parameters }))
+        What::Change(_) => {}
+    }
+    Ok(Planned::new(own))
 }
 
 /// The logical plan of a text, whose tables are all held from here on.
-async fn logical(
+pub(crate) async fn logical(
     state: &SessionState,
     snapshot: &Snapshot,
     statement: datafusion::sql::parser::Statement,
@@ -198,7 +201,7 @@ fn parameters(plan: &LogicalPlan) -> Result<SchemaRef> {
 ///
 /// # Errors
 /// [`Kind::Invalid`] for what there is not here.
-fn change(plan: LogicalPlan) -> Result<Result<Change, LogicalPlan>> {
+pub(crate) fn change(plan: LogicalPlan) -> Result<Result<Change, LogicalPlan>> {
     let absent = |what: &str, way: &str| {
         Err(Error::new(Kind::Invalid, format!("there is no {what} here: {way}")))
     };

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::engine::ended;
 use crate::error;
+use crate::stop::{Stop, cancelled};
 
 /// Results up to this size, in bytes, travel in the answer: an object for them would take longer.
 const SMALL_BYTES: usize = 64 << 10;
@@ -28,30 +29,87 @@ const BATCH_ROWS: usize = 64 << 10;
 /// Batches that wait for the thread that writes.
 const WAITING: usize = 4;
 
-/// Runs the stream to its end, and puts what it brought: under a name, or as an object that lasts
-/// as long as somebody holds it.
+/// Runs the stream to its end; what it brought is an object that lasts as long as somebody holds it.
 ///
 /// # Errors
-/// Whatever ends the stream; [`Kind::Full`] and [`Kind::Exists`] as a put.
+/// Whatever ends the stream, and [`Stop`]; [`Kind::Full`] as a put.
 pub(crate) async fn object_of(
     client: &Client,
-    mut rows: SendableRecordBatchStream,
-    into: Option<Destination>,
+    rows: SendableRecordBatchStream,
+    stop: &Stop,
 ) -> Result<Object> {
     let schema = rows.schema();
+    match begun(rows).await? {
+        Begun::Whole(few) => in_memory(&schema, &few),
+        Begun::More(few, rows) => {
+            let (name, own) = (nameless()?, client.clone());
+            let into = Destination { name: name.clone(), options: PutOptions::default() };
+            written(client, few, rows, into, stop).await?;
+            let take = move || {
+                let object = own.get(&name)?;
+                own.delete(&name)?;
+                Ok(object)
+            };
+            tokio::task::spawn_blocking(take).await.map_err(ended)?
+        }
+    }
+}
+
+/// Runs the stream to its end, and puts what it brought under a name.
+///
+/// # Errors
+/// As [`object_of`]; [`Kind::Exists`] as a put.
+pub(crate) async fn put(
+    client: &Client,
+    rows: SendableRecordBatchStream,
+    into: Destination,
+    stop: &Stop,
+) -> Result<Info> {
+    let schema = rows.schema();
+    match begun(rows).await? {
+        Begun::Whole(few) => {
+            let (client, stop) = (client.clone(), stop.clone());
+            let put = move || {
+                stop.check()?;
+                client.put(&into.name, &schema, &few, &into.options)
+            };
+            tokio::task::spawn_blocking(put).await.map_err(ended)?
+        }
+        Begun::More(few, rows) => written(client, few, rows, into, stop).await,
+    }
+}
+
+/// The beginning of a stream, in memory.
+enum Begun {
+    /// That is all of it.
+    Whole(Vec<RecordBatch>),
+    More(Vec<RecordBatch>, SendableRecordBatchStream),
+}
+
+async fn begun(mut rows: SendableRecordBatchStream) -> Result<Begun> {
     let mut few = Vec::new();
     let mut bytes = 0;
     while bytes <= SMALL_BYTES {
-        let Some(batch) = rows.next().await else {
-            return small(client, schema, few, into).await;
-        };
+        let Some(batch) = rows.next().await else { return Ok(Begun::Whole(few)) };
         let batch = batch.map_err(|error| error::of(&error))?;
         bytes += size_of(&batch);
         few.push(batch);
     }
+    Ok(Begun::More(few, rows))
+}
+
+/// Writes what came and what is to come.
+async fn written(
+    client: &Client,
+    few: Vec<RecordBatch>,
+    mut rows: SendableRecordBatchStream,
+    into: Destination,
+    stop: &Stop,
+) -> Result<Info> {
     let (sending, coming) = mpsc::channel(WAITING);
-    let client = client.clone();
-    let writing = tokio::task::spawn_blocking(move || write(&client, &schema, few, coming, into));
+    let (client, schema, stop) = (client.clone(), rows.schema(), stop.clone());
+    let write = move || write(&client, &schema, few, coming, &into, &stop);
+    let writing = tokio::task::spawn_blocking(write);
     while let Some(batch) = rows.next().await {
         let batch = batch.map_err(|error| error::of(&error))?;
         if sending.send(Some(batch)).await.is_err() {
@@ -62,27 +120,6 @@ pub(crate) async fn object_of(
     writing.await.map_err(ended)?
 }
 
-/// Batches that are there already, as an object.
-///
-/// # Errors
-/// As [`object_of`].
-pub(crate) async fn small(
-    client: &Client,
-    schema: SchemaRef,
-    batches: Vec<RecordBatch>,
-    into: Option<Destination>,
-) -> Result<Object> {
-    let Some(Destination { name, options }) = into else {
-        return in_memory(&schema, &batches);
-    };
-    let client = client.clone();
-    let put = move || {
-        client.put(&name, &schema, &batches, &options)?;
-        client.get(&name)
-    };
-    tokio::task::spawn_blocking(put).await.map_err(ended)?
-}
-
 /// How many bytes of its own a batch has, about.
 pub(crate) fn size_of(batch: &RecordBatch) -> usize {
     let sizes = batch.columns().iter().map(|column| {
@@ -91,7 +128,11 @@ pub(crate) fn size_of(batch: &RecordBatch) -> usize {
     sizes.sum()
 }
 
-fn in_memory(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Object> {
+/// Batches as an object in memory of the process's own.
+///
+/// # Errors
+/// As a put, for what can't be stored.
+pub(crate) fn in_memory(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Object> {
     let plan = Plan::new(schema, batches)?;
     let mut file = arrow_buffer::MutableBuffer::from_len_zeroed(plan.len());
     plan.fill(&mut file, 1);
@@ -106,14 +147,10 @@ fn write(
     schema: &SchemaRef,
     few: Vec<RecordBatch>,
     mut coming: mpsc::Receiver<Option<RecordBatch>>,
-    into: Option<Destination>,
-) -> Result<Object> {
-    let keeps_name = into.is_some();
-    let (name, options) = match into {
-        Some(Destination { name, options }) => (name, options),
-        None => (nameless()?, PutOptions::default()),
-    };
-    let mut writer = client.writer(&name, schema, &options)?;
+    into: &Destination,
+    stop: &Stop,
+) -> Result<Info> {
+    let mut writer = client.writer(&into.name, schema, &into.options)?;
     let mut coalescer = BatchCoalescer::new(schema.clone(), BATCH_ROWS);
     let unfit = |error: ArrowError| Error::new(Kind::Internal, error.to_string());
     for batch in few {
@@ -126,23 +163,20 @@ fn write(
         match coming.blocking_recv() {
             Some(Some(batch)) => coalescer.push_batch(batch).map_err(unfit)?,
             Some(None) => break,
-            None => return Err(Error::new(Kind::Interrupted, "the statement was cancelled")),
+            None => return Err(cancelled()),
         }
     }
     coalescer.finish_buffered_batch().map_err(unfit)?;
     if let Some(batch) = coalescer.next_completed_batch() {
         writer.write(&batch)?;
     }
-    writer.finish()?;
-    let object = client.get(&name)?;
-    if !keeps_name {
-        client.delete(&name)?;
-    }
-    Ok(object)
+    // From here on it is done, whoever has left meanwhile.
+    stop.check()?;
+    writer.finish()
 }
 
 /// A name for what has none, for the moment between its seal and its first holder.
-pub(crate) fn nameless() -> Result<Name> {
+fn nameless() -> Result<Name> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     Name::new(format!(".sql/{}/{number}", std::process::id()))

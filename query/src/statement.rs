@@ -3,27 +3,23 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
-use arrow_schema::{Schema, SchemaRef};
-use datafusion::catalog::TableProviderFactory;
-use datafusion::common::{ScalarValue, TableReference};
+use arrow_schema::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::dml::{CopyTo, InsertOp};
-use datafusion::logical_expr::{CreateExternalTable, LogicalPlan};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures_util::StreamExt;
-use sheaf_store::sql::{self, Batches, Destination, IfAbsent, IfPresent, Ingest, Later};
+use sheaf_store::sql::{self, Batches, Destination, Later};
 use sheaf_store::{Error, Kind, Object, Result, Table};
 use tokio::sync::mpsc;
 
-use crate::change::{self, Change, count_schema, counted, stored_name};
+use crate::bound::Bound;
+use crate::change::{self, Change, count_schema, counted};
 use crate::engine::Place;
 use crate::error;
-use crate::order::{self, Ordered};
 use crate::session::Inner;
 use crate::sink;
-use crate::snapshot::{Snapshot, name_of};
+use crate::snapshot::Snapshot;
 use crate::stop::{self, Stop};
 
 /// Batches that may wait for who reads them.
@@ -60,6 +56,8 @@ pub(crate) struct Own {
     pub(crate) snapshot: Snapshot,
     pub(crate) state: SessionState,
     pub(crate) what: What,
+    /// The values of its parameters, if there are several rows of them: `what` is the first's.
+    pub(crate) bound: Option<Bound>,
     pub(crate) schema: SchemaRef,
     pub(crate) parameters: SchemaRef,
 }
@@ -105,197 +103,83 @@ impl Own {
         first.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    async fn rows(&self, plan: &LogicalPlan, stop: &Stop) -> Result<SendableRecordBatchStream> {
+    pub(crate) async fn rows(
+        &self,
+        plan: &LogicalPlan,
+        stop: &Stop,
+    ) -> Result<SendableRecordBatchStream> {
         let physical = physical(&self.state, plan, stop).await?;
         execute_stream(physical, self.state.task_ctx()).map_err(|error| error::of(&error))
     }
 
     /// The rows of the statement itself.
-    async fn own_rows(&self, plan: &LogicalPlan, run: Run) -> Result<SendableRecordBatchStream> {
-        let Some(first) = run.first else { return self.rows(plan, &run.stop).await };
-        execute_stream(first, self.state.task_ctx()).map_err(|error| error::of(&error))
-    }
-
-    /// Puts the rows of a plan under a name, in the order that it ends in.
-    async fn put(&self, plan: &LogicalPlan, into: Destination, stop: &Stop) -> Result<Object> {
-        let client = self.session.engine.client()?;
-        if let Some(Ordered { input, by }) = Ordered::of(plan) {
-            match self.unordered(input, stop).await {
-                Ok(table) => {
-                    let threads = self.state.config().target_partitions();
-                    return order::sort(&client, table, by, into, threads).await;
-                }
-                // The engine's own sort spills.
-                Err(error) if order::lacks_room(&error) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let rows = self.rows(plan, stop).await?;
-        // What is declared without rows (`create table t (n int not null)`) is as it is declared.
-        let rows = match plan {
-            LogicalPlan::EmptyRelation(_) => rows,
-            _ => nullable(rows),
+    async fn own_rows(
+        self: &Arc<Self>,
+        plan: &LogicalPlan,
+        run: Run,
+    ) -> Result<SendableRecordBatchStream> {
+        let first = match run.first {
+            Some(first) => execute_stream(first, self.state.task_ctx()),
+            None => return Ok(self.and_others(self.rows(plan, &run.stop).await?, &run.stop)),
         };
-        sink::object_of(&client, rows, Some(into)).await
-    }
-
-    /// The rows of a plan as a table of the store: a stored one, or one without a name.
-    async fn unordered(&self, plan: &LogicalPlan, stop: &Stop) -> Result<Table> {
-        let physical = physical(&self.state, plan, stop).await?;
-        if let Some(table) = order::whole(&physical) {
-            return Ok(table);
-        }
-        let rows = execute_stream(physical, self.state.task_ctx());
-        let client = self.session.engine.client()?;
-        sink::object_of(&client, rows.map_err(|error| error::of(&error))?, None).await?.table()
-    }
-
-    /// Changes what is to be changed; how many rows that wrote.
-    async fn change(&self, change: &Change, stop: &Stop) -> Result<u64> {
-        let client = self.session.engine.client()?;
-        match change {
-            Change::Create(create) => {
-                let into = change::destination(create)?;
-                let is_there = self.is_there(create.name.table())?;
-                if is_there && create.if_not_exists {
-                    return Ok(0);
-                }
-                if is_there && !create.or_replace {
-                    let message = format!(
-                        "table {} exists: drop it, or say `create or replace`",
-                        create.name.table()
-                    );
-                    return Err(Error::new(Kind::Exists, message));
-                }
-                Ok(self.put(&create.input, into, stop).await?.info().rows)
-            }
-            Change::Insert { table, op, input } => {
-                let if_present = match op {
-                    InsertOp::Append => IfPresent::Append,
-                    InsertOp::Overwrite => IfPresent::Replace,
-                    InsertOp::Replace => {
-                        let message = "there are no keys by which rows could be replaced";
-                        return Err(Error::new(Kind::Invalid, message));
-                    }
-                };
-                let table = stored_name(table)?;
-                let rows =
-                    sink::object_of(&client, self.rows(input, stop).await?, None).await?.table()?;
-                let if_absent = IfAbsent::Fail;
-                change::ingest(&client, Ingest { table, rows, if_absent, if_present }).await
-            }
-            Change::Ingest(ingest) => change::ingest(&client, ingest.clone()).await,
-            Change::Drop { table, if_exists } => self.drop_table(table, *if_exists).await,
-            Change::Copy(plan) => self.copy(plan, stop).await,
-            Change::External(create) => self.external(create).await,
-            Change::Set { name, value } => {
-                self.session.set(name, value.as_deref())?;
-                Ok(0)
-            }
-        }
-    }
-
-    fn is_there(&self, table: &str) -> Result<bool> {
-        Ok(self.is_own(table) || self.snapshot.table(table)?.is_some())
-    }
-
-    fn is_own(&self, table: &str) -> bool {
-        let own = self.session.own.lock().unwrap_or_else(PoisonError::into_inner);
-        own.contains_key(table)
-    }
-
-    async fn drop_table(&self, table: &TableReference, if_exists: bool) -> Result<u64> {
-        let name = stored_name(table)?;
-        let own =
-            self.session.own.lock().unwrap_or_else(PoisonError::into_inner).remove(table.table());
-        if own.is_some() {
-            return Ok(0);
-        }
-        let client = self.session.engine.client()?;
-        let deleting = tokio::task::spawn_blocking(move || change::delete(&client, &name));
-        match deleting.await.map_err(crate::engine::ended)?? {
-            false if !if_exists => Err(error::no_table(table.table())),
-            _ => Ok(0),
-        }
-    }
-
-    /// Writes files, in a folder that is allowed.
-    async fn copy(&self, plan: &LogicalPlan, stop: &Stop) -> Result<u64> {
-        let LogicalPlan::Copy(copy) = plan else {
-            return Err(Error::new(Kind::Internal, "no copy"));
-        };
-        let output_url = self.session.engine.files.allowed(&copy.output_url)?;
-        let plan = LogicalPlan::Copy(CopyTo { output_url, ..copy.clone() });
-        let mut rows = self.rows(&plan, stop).await?;
-        let mut count = 0;
-        while let Some(batch) = rows.next().await {
-            let batch = batch.map_err(|error| error::of(&error))?;
-            for row in 0..batch.num_rows() {
-                let value = ScalarValue::try_from_array(batch.column(0), row);
-                if let Ok(ScalarValue::UInt64(Some(more))) = value {
-                    count += more;
-                }
-            }
-        }
-        Ok(count)
-    }
-
-    /// A table of the session's own, of files in a folder that is allowed.
-    async fn external(&self, create: &CreateExternalTable) -> Result<u64> {
-        let name = name_of(create.name.table())?;
-        stored_name(&create.name)?;
-        let locations = create.locations.iter().map(|at| self.session.engine.files.allowed(at));
-        let locations = locations.collect::<Result<Vec<_>>>()?;
-        let is_there = self.is_there(create.name.table())?;
-        if is_there && create.if_not_exists {
-            return Ok(0);
-        }
-        if is_there && !(create.or_replace && self.is_own(create.name.table())) {
-            let message = format!("table {name} exists: drop it, or choose another name");
-            return Err(Error::new(Kind::Exists, message));
-        }
-        let create = CreateExternalTable { locations, ..create.clone() };
-        let kind = create.file_type.to_uppercase();
-        let Some(factory) = self.state.table_factories().get(&kind) else {
-            let message = format!("{kind} files can't be read: parquet, csv, json and arrow can");
-            return Err(Error::new(Kind::Invalid, message));
-        };
-        let factory: &dyn TableProviderFactory = factory.as_ref();
-        let table =
-            factory.create(&self.state, &create).await.map_err(|error| error::of(&error))?;
-        let mut own = self.session.own.lock().unwrap_or_else(PoisonError::into_inner);
-        own.insert(create.name.table().to_owned(), table);
-        Ok(0)
+        Ok(self.and_others(first.map_err(|error| error::of(&error))?, &run.stop))
     }
 
     /// The whole result as an object.
-    async fn object(&self, into: Option<Destination>, run: Run) -> Result<Object> {
+    async fn object(self: &Arc<Self>, into: Option<Destination>, run: Run) -> Result<Object> {
         self.check_bound()?;
         match (&self.what, into) {
             (What::Rows { whole: Some(table), .. }, None) => Ok(table.object().clone()),
             (What::Rows { plan, .. }, None) => {
-                let client = self.session.engine.client()?;
-                sink::object_of(&client, self.own_rows(plan, run).await?, None).await
+                let stop = run.stop.clone();
+                let rows = self.own_rows(plan, run).await?;
+                sink::object_of(&self.session.engine.client()?, rows, &stop).await
             }
-            (What::Rows { plan, .. }, Some(into)) => self.put(plan, into, &run.stop).await,
+            (What::Rows { plan, .. }, Some(into)) => self.stored(plan, into, &run.stop).await,
             (What::Change(_), Some(into)) => {
                 let message = format!("{}: only what has rows can be put under a name", into.name);
                 Err(Error::new(Kind::Invalid, message))
             }
             (What::Change(change), None) => {
-                let batch = counted(self.change(change, &run.stop).await?)?;
-                let client = self.session.engine.client()?;
-                sink::small(&client, count_schema(), vec![batch], None).await
+                let batch = counted(self.change_all(change, &run.stop).await?)?;
+                sink::in_memory(&count_schema(), &[batch])
             }
         }
     }
 
+    /// The result under a name, as it was stored.
+    async fn stored(&self, plan: &LogicalPlan, into: Destination, stop: &Stop) -> Result<Object> {
+        let client = self.session.engine.client()?;
+        let name = into.name.clone();
+        // A put would say so as well, but after the work.
+        if !into.options.replace && change::found(&client, &name)?.is_some() {
+            let message = format!(
+                "object {name} exists: choose another name, delete it, or put with replace"
+            );
+            return Err(Error::new(Kind::Exists, message));
+        }
+        let info = self.put(plan, into, stop).await?;
+        let found = client.get_together(std::slice::from_ref(&name))?.into_iter().next();
+        let own = found.and_then(Result::ok).filter(|object| object.info().id == info.id);
+        own.ok_or_else(|| {
+            let message = format!(
+                "{name} was stored, {} rows, but replaced or deleted before it was answered",
+                info.rows
+            );
+            Error::new(Kind::NotFound, message)
+        })
+    }
+
     /// Sends the result, batch by batch.
-    async fn send(&self, to: &mpsc::Sender<Result<RecordBatch>>, run: Run) -> Result<()> {
+    async fn send(
+        self: &Arc<Self>,
+        to: &mpsc::Sender<Result<RecordBatch>>,
+        run: Run,
+    ) -> Result<()> {
         self.check_bound()?;
         match &self.what {
             What::Change(change) => {
-                let batch = counted(self.change(change, &run.stop).await?)?;
+                let batch = counted(self.change_all(change, &run.stop).await?)?;
                 let _ = to.send(Ok(batch)).await;
             }
             What::Rows { plan, .. } => {
@@ -310,19 +194,6 @@ impl Own {
         }
         Ok(())
     }
-}
-
-/// The rows of a table that is made of them: that a query happens to have no null in a column is no
-/// promise that later rows have none.
-fn nullable(rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
-    let schema = rows.schema();
-    let fields = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
-    let metadata = schema.metadata().clone();
-    let schema: SchemaRef =
-        Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), metadata));
-    let own = schema.clone();
-    let rows = rows.map(move |batch| Ok(batch?.with_schema(own.clone())?));
-    Box::pin(RecordBatchStreamAdapter::new(schema, rows))
 }
 
 /// One run of a statement.

@@ -23,6 +23,7 @@ use datafusion::physical_plan::joins::{
     CrossJoinExec, HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec,
 };
 use datafusion::physical_plan::unnest::UnnestExec;
+use sheaf_store::{Error, Kind};
 
 /// Says that a statement is not wanted any more.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +37,17 @@ impl Stop {
     pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+
+    /// # Errors
+    /// [`Kind::Interrupted`] when the statement is not wanted any more.
+    pub(crate) fn check(&self) -> sheaf_store::Result<()> {
+        if self.is_set() { Err(cancelled()) } else { Ok(()) }
+    }
+}
+
+/// What a statement that is not wanted any more comes to.
+pub(crate) fn cancelled() -> Error {
+    Error::new(Kind::Interrupted, "the statement was cancelled")
 }
 
 /// The plan as one that ends soon after it is told to.

@@ -89,24 +89,20 @@ impl Words {
         self.parse(|_| Ok(words.to_owned()))
     }
 
-    /// The statement with values in place of its parameters: the columns of one row, by their
+    /// The statement with values in place of its parameters: the columns of a row, by their
     /// places or, where parameters have names, by these.
     ///
     /// # Errors
     /// As [`statement`](Self::statement); [`Kind::Invalid`] when there are not values enough.
-    pub(crate) fn with_values(&self, values: &RecordBatch) -> Result<Statement> {
+    pub(crate) fn with_values(&self, values: &RecordBatch, row: usize) -> Result<Statement> {
         let parameters = self.parameters();
         let lacking = || {
             invalid(format!(
-                "{} parameters; {} values in {} rows were given: give a value for each, in one row",
+                "{} parameters; {} values were given: give one for each",
                 parameters.len(),
                 values.num_columns(),
-                values.num_rows()
             ))
         };
-        if values.num_rows() != 1 {
-            return Err(lacking());
-        }
         self.parse(|mark| {
             let name = mark.get(1..).unwrap_or_default();
             let place = match name.parse::<usize>() {
@@ -119,7 +115,7 @@ impl Words {
             };
             let column = place.and_then(|place| values.columns().get(place)).ok_or_else(lacking)?;
             let value =
-                ScalarValue::try_from_array(column, 0).map_err(|error| error::of(&error))?;
+                ScalarValue::try_from_array(column, row).map_err(|error| error::of(&error))?;
             literal(&value)
         })
     }
@@ -184,6 +180,21 @@ fn literal(value: &ScalarValue) -> Result<String> {
             typed(format!("x'{digits}'"))
         }
         V::Dictionary(_, value) => literal(value),
+        V::IntervalMonthDayNano(Some(interval)) => {
+            let (months, days, nanoseconds) =
+                (interval.months, interval.days, interval.nanoseconds);
+            let whole = nanoseconds / 1_000_000_000;
+            let sign = if nanoseconds < 0 { "-" } else { "" };
+            let part = (nanoseconds % 1_000_000_000).abs();
+            typed(quoted(&format!(
+                "{months} mons {days} days {sign}{}.{part:09} secs",
+                whole.abs()
+            )))
+        }
+        V::IntervalDayTime(Some(interval)) => {
+            typed(quoted(&format!("{} days {} ms", interval.days, interval.milliseconds)))
+        }
+        V::IntervalYearMonth(Some(months)) => typed(quoted(&format!("{months} mons"))),
         value if data_type.is_temporal() || data_type.is_numeric() => {
             // As a number of its unit, or in digits: both come back as they were.
             let whole = data_type.is_temporal() && !matches!(data_type, DataType::Interval(_));
@@ -357,7 +368,7 @@ mod tests {
         let values = RecordBatch::try_from_iter_with_nullable(
             columns.into_iter().map(|(name, column)| (name, column, true)),
         );
-        Ok(Words::new(text)?.with_values(&values.unwrap())?.to_string())
+        Ok(Words::new(text)?.with_values(&values.unwrap(), 0)?.to_string())
     }
 
     #[test]

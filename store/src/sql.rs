@@ -69,7 +69,8 @@ pub struct Dialect {
 pub struct Question {
     /// In which words.
     pub text: Text,
-    /// The values of its parameters, one column each, in one row; none when there are none.
+    /// The values of its parameters, one column each: the statement is run with each row in turn,
+    /// and an insert with all of them at once. None when there are none.
     pub parameters: Option<RecordBatch>,
     /// Whether who asks may change anything.
     pub may_write: bool,

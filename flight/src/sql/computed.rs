@@ -19,15 +19,31 @@ use crate::status;
 /// Where batches come from.
 enum Feed {
     Ready(Option<RecordBatch>),
-    /// Computed now; the shelf keeps it until it was read to its end.
+    /// Computed now.
     Running {
         rows: Rows,
-        kept: Kept,
+        _kept: Kept,
     },
 }
 
-/// A place on the shelf.
-type Kept = (Arc<Shelf<Arc<Pinned>>>, Bytes);
+/// A place on the shelf, which is free when the result has ended: read, broken, or left. It would
+/// keep the tables that it reads for as long.
+pub(super) struct Kept {
+    shelf: Arc<Shelf<Arc<Pinned>>>,
+    id: Bytes,
+}
+
+impl Kept {
+    pub(super) fn new(shelf: &Arc<Shelf<Arc<Pinned>>>, id: Bytes) -> Self {
+        Self { shelf: shelf.clone(), id }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.shelf.remove(&self.id);
+    }
+}
 
 /// The body of an answer to `DoGet` with a ticket of Flight SQL.
 pub(crate) struct Computed {
@@ -46,7 +62,7 @@ impl Computed {
 
     pub(super) fn of(pinned: &Arc<Pinned>, kept: Kept, options: Options) -> Result<Self, Status> {
         let encoding = Encoding::new(pinned.schema(), Options { hydrates: true, ..options })?;
-        Ok(Self::new(Feed::Running { rows: pinned.run(), kept }, encoding))
+        Ok(Self::new(Feed::Running { rows: pinned.run(), _kept: kept }, encoding))
     }
 
     fn new(feed: Feed, encoding: Encoding) -> Self {
@@ -56,11 +72,8 @@ impl Computed {
     fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RecordBatch, Status>>> {
         match &mut self.feed {
             Feed::Ready(batch) => Poll::Ready(batch.take().map(Ok)),
-            Feed::Running { rows, kept: (shelf, id) } => {
+            Feed::Running { rows, .. } => {
                 let next = ready!(rows.poll_next(cx));
-                if next.is_none() {
-                    shelf.remove(id);
-                }
                 Poll::Ready(next.map(|next| next.map_err(|error| ended(&error))))
             }
         }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use arrow_flight::sql::{Command, ProstMessageExt, TicketStatementQuery};
 use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, SchemaResult, Ticket};
-use arrow_schema::{DataType, Schema, SchemaRef};
+use arrow_schema::{DataType, Schema};
 use prost::Message;
 use sheaf_store::sql::{Question, Statement, Text};
 use sheaf_store::{Error, Kind, Object};
 use tonic::Status;
 
-use super::computed::Computed;
+use super::computed::{Computed, Kept};
 use super::pinned::Pinned;
 use super::prepared::no_transactions;
 use super::{Asker, Sql, metadata, wire};
@@ -23,11 +23,6 @@ pub(crate) enum Answer {
     Object(Object),
     /// What is computed.
     Computed(Box<Computed>),
-}
-
-/// The schema of a result as it is sent: with values in place of dictionaries.
-pub(super) fn sent_schema(schema: &SchemaRef) -> SchemaRef {
-    hydrated(schema)
 }
 
 /// Whether a stored table may be sent as it lies: every client reads its types.
@@ -64,26 +59,22 @@ impl Sql {
             // Answered when it is fetched: the ticket is the command.
             return Ok(told(descriptor.clone(), &schema, descriptor.cmd.clone(), -1));
         }
-        let statements = self.plan(asker, &command).await?;
-        let Some(first) = statements.first() else {
-            return Err(Status::invalid_argument("no row of parameters, so no result"));
-        };
-        let schema = first.schema().clone();
-        if let [only] = &statements[..]
-            && let Some(table) = only.whole().filter(|table| is_plain(table.schema()))
-        {
+        let statement = self.plan(asker, &command).await?;
+        let schema = statement.schema().clone();
+        if let Some(table) = statement.whole().filter(|table| is_plain(table.schema())) {
             let rows = i64::try_from(table.num_rows()).unwrap_or(-1);
             let object = table.object().clone();
             let mut info = self.pinned_info(descriptor, Pinned::object(schema, object), rows);
             info.total_bytes = i64::try_from(table.nbytes()).unwrap_or(-1);
             return Ok(info);
         }
-        if first.is_update() {
-            let count = self.run_all(&statements).await?;
+        if statement.is_update() {
+            let count = statement.object(None).await.map_err(|error| status::of(&error))?;
             return Ok(self.pinned_info(descriptor, Pinned::object(schema, count), 1));
         }
-        let schema = sent_schema(&schema);
-        Ok(self.pinned_info(descriptor, Pinned::statements(schema, statements), -1))
+        // Values go in place of dictionaries.
+        let schema = hydrated(&schema);
+        Ok(self.pinned_info(descriptor, Pinned::statement(schema, statement), -1))
     }
 
     fn pinned_info(&self, descriptor: FlightDescriptor, pinned: Pinned, rows: i64) -> FlightInfo {
@@ -91,15 +82,6 @@ impl Sql {
         let statement_handle = self.pinned.put(Arc::new(pinned));
         let ticket = TicketStatementQuery { statement_handle }.as_any().encode_to_vec();
         told(descriptor, &schema, ticket.into(), rows)
-    }
-
-    /// Runs statements that change something; a table of how many rows they wrote.
-    async fn run_all(&self, statements: &[Box<dyn Statement>]) -> Result<Object, Status> {
-        let mut last = None;
-        for statement in statements {
-            last = Some(statement.object(None).await.map_err(|error| status::of(&error))?);
-        }
-        last.ok_or_else(|| Status::internal("nothing was run"))
     }
 
     /// The schema of what a command comes to. Nothing is run.
@@ -111,18 +93,12 @@ impl Sql {
         if let Some(schema) = metadata::schema_of(self, &command)? {
             return Ok(SchemaResult { schema: wire::schema(&schema) });
         }
-        let statements = self.plan(asker, &command).await?;
-        let schema = statements.first().map(|first| sent_schema(first.schema()));
-        let schema = schema.ok_or_else(|| Status::invalid_argument("no row of parameters"))?;
-        Ok(SchemaResult { schema: wire::schema(&schema) })
+        let statement = self.plan(asker, &command).await?;
+        Ok(SchemaResult { schema: wire::schema(&hydrated(statement.schema())) })
     }
 
-    /// The statements of a command, planned.
-    async fn plan(
-        &self,
-        asker: &Asker,
-        command: &Command,
-    ) -> Result<Vec<Box<dyn Statement>>, Status> {
+    /// The statement of a command, planned.
+    async fn plan(&self, asker: &Asker, command: &Command) -> Result<Box<dyn Statement>, Status> {
         let text = match command {
             Command::CommandStatementQuery(query) if query.transaction_id.is_some() => {
                 return Err(no_transactions());
@@ -142,8 +118,7 @@ impl Sql {
             }
         };
         let question = Question { text, parameters: None, may_write: asker.may_write() };
-        let planned = asker.session.plan(question).await;
-        Ok(vec![planned.map_err(|error| status::of(&error))?])
+        asker.session.plan(question).await.map_err(|error| status::of(&error))
     }
 
     /// The answer to `DoGet` with a ticket of Flight SQL.
@@ -168,7 +143,7 @@ impl Sql {
             self.pinned.remove(&handle);
             return Ok(Answer::Object(object));
         }
-        let computed = Computed::of(&pinned, (self.pinned.clone(), handle), options)?;
+        let computed = Computed::of(&pinned, Kept::new(&self.pinned, handle), options)?;
         Ok(Answer::Computed(Box::new(computed)))
     }
 

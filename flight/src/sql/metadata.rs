@@ -9,7 +9,8 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use sheaf_store::sql::Described;
 use tonic::Status;
 
-use super::{Asker, Sql, info, server_info, types};
+use super::{Asker, Sql, server_info, types};
+use crate::get::hydrated;
 use crate::status;
 
 /// The one catalog.
@@ -59,7 +60,7 @@ pub(super) async fn batch_of(
             for Described { schema, name, kind, columns } in
                 tables.map_err(|error| status::of(&error))?
             {
-                let columns = types::described(&info::sent_schema(&columns));
+                let columns = types::described(&hydrated(&columns));
                 builder.append(CATALOG, schema, name, kind, &columns).map_err(unbuilt)?;
             }
             builder.build().map_err(unbuilt)

@@ -1,4 +1,4 @@
-//! Statements that were planned and wait to be fetched; and their end, if somebody cancels them.
+//! Results that wait to be fetched; and their end, if somebody cancels them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -17,8 +17,8 @@ pub(super) struct Pinned {
 
 /// Where a result comes from.
 enum What {
-    /// One or several statements, whose rows follow each other.
-    Statements(Vec<Box<dyn Statement>>),
+    /// A statement that was planned.
+    Statement(Box<dyn Statement>),
     /// It is there already, as it is to be sent.
     Object(Object),
 }
@@ -31,9 +31,9 @@ struct Cancelled {
 }
 
 impl Pinned {
-    /// Statements whose results have this schema.
-    pub(super) fn statements(schema: SchemaRef, statements: Vec<Box<dyn Statement>>) -> Self {
-        Self { what: What::Statements(statements), schema, cancelled: Mutex::default() }
+    /// A statement whose result has this schema.
+    pub(super) fn statement(schema: SchemaRef, statement: Box<dyn Statement>) -> Self {
+        Self { what: What::Statement(statement), schema, cancelled: Mutex::default() }
     }
 
     pub(super) fn object(schema: SchemaRef, object: Object) -> Self {
@@ -44,17 +44,17 @@ impl Pinned {
     pub(super) fn whole(&self) -> Option<&Object> {
         match &self.what {
             What::Object(object) => Some(object),
-            What::Statements(_) => None,
+            What::Statement(_) => None,
         }
     }
 
     /// Runs it.
     pub(super) fn run(self: &Arc<Self>) -> Rows {
-        let left = match &self.what {
-            What::Object(_) => 0,
-            What::Statements(statements) => statements.len(),
+        let batches = match &self.what {
+            What::Object(_) => None,
+            What::Statement(statement) => Some(statement.stream()),
         };
-        Rows { pinned: self.clone(), next: 0, left, current: None }
+        Rows { pinned: self.clone(), batches }
     }
 
     /// The columns of the result.
@@ -83,36 +83,23 @@ impl Pinned {
     }
 }
 
-/// The rows of a run: of one statement after the other.
+/// The rows of a run.
 pub(super) struct Rows {
     pinned: Arc<Pinned>,
-    next: usize,
-    left: usize,
-    current: Option<Batches>,
+    batches: Option<Batches>,
 }
 
 impl Rows {
     /// The next batch, unless the result was cancelled.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RecordBatch>>> {
         if self.pinned.is_cancelled(cx) {
-            (self.left, self.current) = (0, None);
+            self.batches = None;
             let message = "the statement was cancelled";
             return Poll::Ready(Some(Err(Error::new(Kind::Interrupted, message))));
         }
-        loop {
-            if let Some(current) = &mut self.current {
-                match current.poll_next(cx) {
-                    Poll::Ready(None) => self.current = None,
-                    outcome => return outcome,
-                }
-            }
-            let What::Statements(statements) = &self.pinned.what else { return Poll::Ready(None) };
-            if self.left == 0 {
-                return Poll::Ready(None);
-            }
-            self.current = statements.get(self.next).map(|statement| statement.stream());
-            self.next += 1;
-            self.left -= 1;
+        match &mut self.batches {
+            Some(batches) => batches.poll_next(cx),
+            None => Poll::Ready(None),
         }
     }
 }

@@ -12,10 +12,8 @@ use sheaf_store::{Error, Kind, Table};
 use tonic::Status;
 
 use super::{Asker, Sql, wire};
+use crate::get::hydrated;
 use crate::status;
-
-/// The most rows of values that a query is run with: each has a plan of its own.
-const MOST_ROWS: usize = 1000;
 
 /// A prepared statement.
 pub(super) struct Prepared {
@@ -35,35 +33,18 @@ impl Prepared {
         *self.values.lock().unwrap_or_else(PoisonError::into_inner) = values;
     }
 
-    /// The statement, planned once for each row of values.
-    pub(super) async fn plan(&self, may_write: bool) -> Result<Vec<Box<dyn Statement>>, Status> {
-        let rows = self.rows()?;
-        if rows.len() > MOST_ROWS {
-            let message = format!(
-                "{} rows of parameters; at most {MOST_ROWS}: ingest them, and join with them",
-                rows.len()
-            );
-            return Err(status::of(&Error::new(Kind::Invalid, message)));
-        }
-        let mut statements = Vec::with_capacity(rows.len());
-        for row in rows {
-            statements.push(self.plan_one(row, may_write).await?);
-        }
-        Ok(statements)
+    /// How many rows of values were bound, if any were.
+    pub(super) fn num_rows(&self) -> Option<u64> {
+        self.values().map(|values| values.num_rows())
     }
 
-    /// The values of each run; one run without any if none were bound.
-    pub(super) fn rows(&self) -> Result<Vec<Option<RecordBatch>>, Status> {
-        let Some(values) = self.values() else { return Ok(vec![None]) };
-        let mut rows = Vec::new();
-        for batch in values.batches() {
-            let batch = batch.map_err(|error| status::of(&error))?;
-            rows.extend((0..batch.num_rows()).map(|row| Some(batch.slice(row, 1))));
-        }
-        Ok(rows)
+    /// The statement with the values that were bound, if any were.
+    pub(super) async fn plan(&self, may_write: bool) -> Result<Box<dyn Statement>, Status> {
+        let values = self.values().map(|values| in_one(&values)).transpose();
+        self.plan_with(values.map_err(|error| status::of(&error))?, may_write).await
     }
 
-    pub(super) async fn plan_one(
+    async fn plan_with(
         &self,
         parameters: Option<RecordBatch>,
         may_write: bool,
@@ -72,6 +53,13 @@ impl Prepared {
         let question = Question { text, parameters, may_write };
         self.session.plan(question).await.map_err(|error| status::of(&error))
     }
+}
+
+/// All rows of a table in one batch.
+fn in_one(values: &Table) -> sheaf_store::Result<RecordBatch> {
+    let batches = values.batches().collect::<sheaf_store::Result<Vec<_>>>()?;
+    arrow_select::concat::concat_batches(values.schema(), &batches)
+        .map_err(|error| Error::new(Kind::Invalid, error.to_string()))
 }
 
 impl Sql {
@@ -90,12 +78,12 @@ impl Sql {
             values: Mutex::default(),
         };
         // A reader may know what a statement would do, though not have it done.
-        let statement = prepared.plan_one(None, true).await?;
+        let statement = prepared.plan_with(None, true).await?;
         let is_update = statement.is_update();
         // A client takes what has a schema for a query.
         let dataset_schema = match is_update {
             true => Bytes::new(),
-            false => wire::schema(&super::info::sent_schema(statement.schema())),
+            false => wire::schema(&hydrated(statement.schema())),
         };
         let parameter_schema = match statement.parameters().fields().is_empty() {
             true => Bytes::new(),

@@ -68,12 +68,11 @@ impl Sql {
                 if rows.is_some() {
                     prepared.bind(rows);
                 }
-                let mut count = 0;
-                for values in prepared.rows()? {
-                    let statement = prepared.plan_one(values, asker.may_write()).await?;
-                    count += counted(&*statement).await?;
+                // A batch of no rows is nothing to do.
+                if prepared.num_rows() == Some(0) {
+                    return Ok(DoPutUpdateResult { record_count: 0 }.encode_to_vec().into());
                 }
-                count
+                counted(&*prepared.plan(asker.may_write()).await?).await?
             }
             Command::CommandPreparedStatementQuery(query) => {
                 let handle = query.prepared_statement_handle;

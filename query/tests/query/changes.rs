@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Float64Array, Int64Array};
-use sheaf_store::Kind;
+use arrow_array::{
+    ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, UInt64Array,
+};
+use sheaf_store::sql::{IfAbsent, IfPresent, Ingest, Question, Text};
+use sheaf_store::{Kind, Name, PutOptions};
 
-use crate::harness::{House, MIB};
+use crate::harness::{House, MIB, block_on, question, told};
 
 #[test]
 fn tables_are_created_replaced_extended_and_dropped() {
@@ -116,4 +119,138 @@ fn a_claim_of_order_that_is_false_is_not_believed() {
 
     assert_eq!(house.number("select n from lie order by n desc limit 1"), 999);
     assert!(house.told("explain select * from lie order by n desc").contains("SortExec"));
+}
+
+#[test]
+fn values_that_do_not_fit_are_not_put() {
+    let house = House::new();
+    house.put("t", vec![("n", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]);
+    let ingest = |column: ArrayRef| {
+        house.put("new", vec![("n", column)]);
+        let rows = house.client.get("new").unwrap().table().unwrap();
+        let ingest = Ingest {
+            table: Name::new("t").unwrap(),
+            rows,
+            if_absent: IfAbsent::Fail,
+            if_present: IfPresent::Append,
+        };
+        let question = Question { text: Text::Ingest(ingest), ..question("") };
+        let session = house.session();
+        block_on(block_on(session.plan(question))?.object(None)).map(drop)
+    };
+
+    ingest(Arc::new(Float64Array::from(vec![2.0]))).unwrap();
+    ingest(Arc::new(Int32Array::from(vec![3]))).unwrap();
+    let error = ingest(Arc::new(Float64Array::from(vec![1.5]))).unwrap_err();
+    assert_eq!(error.kind(), Kind::Invalid);
+    assert!(error.to_string().contains("would be lost"), "{error}");
+    ingest(Arc::new(UInt64Array::from(vec![u64::MAX]))).unwrap_err();
+    assert_eq!(house.told("select n from t order by n"), "1\n2\n3");
+}
+
+#[test]
+fn many_rows_of_parameters_are_inserted_at_once() {
+    let house = House::new();
+    house.wrote("create table t (n bigint, s varchar)");
+    let session = house.session();
+    let run = |text: &str, columns: Vec<(&str, ArrayRef)>| {
+        let values = RecordBatch::try_from_iter_with_nullable(
+            columns.into_iter().map(|(name, column)| (name, column, true)),
+        );
+        let question = Question { parameters: Some(values.unwrap()), ..question(text) };
+        block_on(block_on(session.plan(question))?.object(None))?.table()
+    };
+    let numbers = |values: Vec<Option<i64>>| Arc::new(Int64Array::from(values)) as ArrayRef;
+    let words: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None, Some("c")]));
+
+    let three = numbers(vec![Some(1), Some(2), None]);
+    let wrote = run("insert into t values (?, ?)", vec![("1", three), ("2", words)]).unwrap();
+    assert_eq!(told(&wrote), "3");
+    assert_eq!(house.told("select * from t order by n"), "1|a\n2|\n|c");
+
+    let before = house.client.get("t").unwrap().info().id;
+    let some_zero = numbers(vec![Some(1), Some(0), Some(5)]);
+    let failed = run("insert into t values (10 / ?, 'x')", vec![("1", some_zero)]).unwrap_err();
+    assert!(failed.to_string().contains("row 2 of the parameters: division by zero"), "{failed}");
+    assert_eq!(house.client.get("t").unwrap().info().id, before, "none is there");
+
+    // A query's rows follow each other, whatever is null.
+    let some_null = numbers(vec![Some(7), None]);
+    let rows = run("select ? as x, 'y' as y", vec![("1", some_null)]).unwrap();
+    assert_eq!(told(&rows), "7|y\n|y");
+    // Other changes are made one after the other.
+    let twice = numbers(vec![Some(1), Some(2)]);
+    let again = run("create table u as select ?", vec![("1", twice)]).unwrap_err();
+    assert!(again.to_string().contains("the 1 before it are done"), "{again}");
+    let none = run("select ?", vec![("1", numbers(vec![]))]).unwrap_err();
+    assert_eq!(none.kind(), Kind::Invalid);
+}
+
+#[test]
+fn an_external_table_is_not_taken_for_a_stored_one() {
+    let house = House::with(64 * MIB, |options, folder| options.folders = vec![folder.to_owned()]);
+    let path = house.folder.path().canonicalize().unwrap().join("e.csv");
+    std::fs::write(&path, "n\n1\n").unwrap();
+    let session = house.session();
+    let ask = |text: &str| block_on(block_on(session.plan(question(text)))?.object(None));
+    ask(&format!("create external table e stored as csv location '{}'", path.display())).unwrap();
+    // Somebody else's, of the same name.
+    house.wrote("create table e as select 7 as n");
+    let before = house.client.get("e").unwrap().info().id;
+
+    for text in ["insert into e values (2)", "create or replace table e as select 3 as n"] {
+        let error = ask(text).unwrap_err();
+        assert!(error.to_string().contains("external"), "{text}: {error}");
+    }
+    assert_eq!(house.client.get("e").unwrap().info().id, before);
+    ask("drop table e").unwrap();
+    ask("insert into e values (8)").unwrap();
+    assert_eq!(house.number("select count(*) from e"), 2);
+}
+
+#[test]
+fn bytes_are_no_table_to_be_replaced() {
+    let house = House::new();
+    house.client.put_bytes("b", b"precious", &PutOptions::default()).unwrap();
+
+    for text in ["create or replace table b as select 1 as n", "create table b as select 1 as n"] {
+        let error = house.sql(text).unwrap_err();
+        assert!(error.to_string().contains("bytes"), "{text}: {error}");
+    }
+    assert_eq!(house.client.get("b").unwrap().as_bytes(), b"precious");
+}
+
+#[test]
+fn tables_made_and_dropped_at_the_same_time_are_there_or_not() {
+    let house = House::new();
+    let ask = |text: &str| {
+        let client = sheaf_store::connect(&house.url()).unwrap();
+        for _ in 0..40 {
+            client.sql(text, None).map(drop).unwrap_or_else(|error| panic!("{text}: {error}"));
+        }
+    };
+    std::thread::scope(|scope| {
+        for text in [
+            "create table if not exists r as select 1 as n",
+            "create table if not exists r as select 2 as n",
+            "create or replace table r as select value from generate_series(1, 50000)",
+            "drop table if exists r",
+        ] {
+            scope.spawn(move || ask(text));
+        }
+    });
+}
+
+#[test]
+fn a_name_that_is_taken_is_told_before_the_work() {
+    let house = House::new();
+    house.count("t", 1_000_000);
+    let start = std::time::Instant::now();
+
+    let taken = house
+        .client
+        .sql("select sum(a.n * b.n % 7) from t a, t b", Some((b"t", &PutOptions::default())));
+
+    assert_eq!(taken.unwrap_err().kind(), Kind::Exists);
+    assert!(start.elapsed() < std::time::Duration::from_secs(5));
 }

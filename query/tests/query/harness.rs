@@ -17,7 +17,7 @@ pub(crate) struct House {
     pub(crate) client: Client,
     pub(crate) engine: Arc<SqlEngine>,
     pub(crate) folder: tempfile::TempDir,
-    _server: Server,
+    server: Server,
 }
 
 impl House {
@@ -40,7 +40,11 @@ impl House {
         options.engine = Some(engine.clone());
         let server = Server::spawn(options).unwrap();
         let client = sheaf_store::connect(&server.url()).unwrap();
-        Self { client, engine, folder, _server: server }
+        Self { client, engine, folder, server: server }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.server.url()
     }
 
     pub(crate) fn session(&self) -> Arc<dyn Session> {
