@@ -25,6 +25,7 @@ use sheaf_store::{Client, ConnectOptions, Error, Kind, Name, Result};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
+use crate::bounded::bounded;
 use crate::catalog::{CATALOG, PUBLIC};
 use crate::dialect;
 use crate::error;
@@ -145,11 +146,11 @@ fn base_state(options: &EngineOptions, spill: &SpillFolder, files: &Files) -> Re
         .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false)
         .set_bool("datafusion.optimizer.prefer_existing_sort", true)
         .with_option_extension(SheafOptions::default());
-    Ok(SessionStateBuilder::new()
+    let builder = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
-        .with_default_features()
-        .build())
+        .with_default_features();
+    Ok(bounded(builder).build())
 }
 
 impl Shared {
@@ -171,11 +172,14 @@ impl Shared {
     }
 
     /// The state of one statement with these settings.
-    pub(crate) fn state(&self, config: SessionConfig) -> SessionState {
-        let own = config.options().extensions.get::<SheafOptions>();
-        let asked = own.map_or(0, |own| own.memory_bytes);
-        let limit = self.options.statement_memory();
-        let limit = if asked > 0 { limit.min(asked) } else { limit };
+    pub(crate) fn state(&self, mut config: SessionConfig) -> SessionState {
+        let mut limit = self.options.statement_memory();
+        if let Some(own) = config.options_mut().extensions.get_mut::<SheafOptions>() {
+            if own.memory_bytes > 0 {
+                limit = limit.min(own.memory_bytes);
+            }
+            own.memory_bytes = limit; // What functions go by.
+        }
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let pool = StatementMemory::new(self.memory.clone(), limit);
         let base = self.base.runtime_env();

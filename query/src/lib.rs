@@ -24,6 +24,7 @@
 //! What this crate does not do: it opens no sockets, and copies no table to read it.
 
 mod bound;
+mod bounded;
 mod catalog;
 mod change;
 mod changing;

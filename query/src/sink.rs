@@ -29,7 +29,8 @@ const BATCH_ROWS: usize = 64 << 10;
 /// Batches that wait for the thread that writes.
 const WAITING: usize = 4;
 
-/// Runs the stream to its end; what it brought is an object that lasts as long as somebody holds it.
+/// Runs the stream to its end; what it brought is an object that lasts as long as somebody holds
+/// it.
 ///
 /// # Errors
 /// Whatever ends the stream, and [`Stop`]; [`Kind::Full`] as a put.

@@ -40,7 +40,7 @@ impl House {
         options.engine = Some(engine.clone());
         let server = Server::spawn(options).unwrap();
         let client = sheaf_store::connect(&server.url()).unwrap();
-        Self { client, engine, folder, server: server }
+        Self { client, engine, folder, server }
     }
 
     pub(crate) fn url(&self) -> String {

@@ -139,6 +139,41 @@ fn what_needs_more_memory_than_it_may_have_spills_or_fails_and_others_go_on() {
 }
 
 #[test]
+fn what_makes_much_of_little_is_refused_before_it_does() {
+    let house = House::with(256 * MIB, |options, _| options.memory_bytes = 64 * MIB);
+    house.count("t", 20_000);
+    for text in [
+        "octet_length(repeat(arrow_cast('x', 'LargeUtf8'), 100000000000000))",
+        "octet_length(repeat(s, n * 1000))",
+        "octet_length(lpad(s, 2000000000))",
+        "octet_length(rpad('x', 2147483647, 'y'))",
+        "octet_length(replace(repeat('x', 1000000), 'x', repeat('y', 1000)))",
+        "octet_length(concat(repeat(s, 1000), repeat(s, 1001)))",
+        "array_length(range(1, 100000000))",
+        "array_length(generate_series(0, 10000000000000, 2))",
+        "array_length(generate_series(timestamp '2000-01-01', timestamp '2200-01-01', \
+         interval '1 microsecond'))",
+        "array_length(array_repeat(s, 100000000))",
+        "array_length(array_resize([1, 2], 1000000000, 0))",
+    ] {
+        let error = house.sql(&format!("select {text} from t")).expect_err(text);
+        assert_eq!(error.kind(), Kind::Full, "{text}: {error}");
+        assert!(error.to_string().contains("would make"), "{text}: {error}");
+    }
+    assert_eq!(house.number("select sum(octet_length(repeat(s, 3))) from t"), 18 * 20_000);
+    assert_eq!(house.number("select octet_length(rpad('x', 1000, 'yz'))"), 1000);
+    assert_eq!(house.number("select array_length(generate_series(1, 1000, 3))"), 334);
+    assert_eq!(house.told("select concat('a', null, s) from t where n = 3"), "aword 3");
+    assert_eq!(
+        house.number(
+            "select array_length(range(date '2024-01-01', date '2024-03-01', \
+                      interval '1' day))"
+        ),
+        60
+    );
+}
+
+#[test]
 fn a_client_that_leaves_ends_its_statement() {
     let house = House::new();
     busy(&house);
