@@ -167,10 +167,12 @@ fn fitted(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
         return Err(invalid(format!("the rows have columns {given}; the table has {wanted}")));
     }
     let options = CastOptions { safe: false, ..CastOptions::default() };
-    let columns = schema.fields().iter().map(|field| {
-        let column = batch.column_by_name(field.name()).ok_or_else(|| {
-            invalid(format!("the rows have no column {}: they have {}", field.name(), names(&own)))
-        })?;
+    let places = places(&own, schema).map_err(|name| {
+        let wanted = names(schema);
+        invalid(format!("column {name}: the rows have {}, the table has {wanted}", names(&own)))
+    })?;
+    let columns = schema.fields().iter().zip(places).map(|(field, place)| {
+        let column = batch.column(place);
         if column.data_type() == field.data_type() {
             return Ok(column.clone());
         }
@@ -188,6 +190,32 @@ fn fitted(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(schema.clone(), columns, &options)
         .map_err(|error| invalid(error.to_string()))
+}
+
+/// Where in the first schema each column of the second is: in its place if all are, else where its
+/// name is; the name of one that is nowhere, or in several places.
+fn places<'a>(own: &Schema, wanted: &'a Schema) -> std::result::Result<Vec<usize>, &'a str> {
+    let all = |schema: &'_ Schema| -> Vec<String> {
+        schema.fields().iter().map(|field| field.name().clone()).collect()
+    };
+    let own = all(own);
+    if own == all(wanted) {
+        return Ok((0..own.len()).collect());
+    }
+    let place = |name: &'a str| {
+        let mut found = own.iter().enumerate().filter(|(_, own)| *own == name);
+        match (found.next(), found.next()) {
+            (Some((place, _)), None) => Ok(place),
+            _ => Err(name),
+        }
+    };
+    let names = wanted.fields().iter().map(|field| field.name().as_str());
+    let places = names.map(place).collect::<Result<Vec<_>, _>>()?;
+    let repeated = |(at, place): (usize, &usize)| places[..at].contains(place);
+    match places.iter().enumerate().position(repeated) {
+        Some(at) => Err(wanted.field(at).name()),
+        None => Ok(places),
+    }
 }
 
 /// Whether numbers or times became others: a half that is cut off, a nanosecond.

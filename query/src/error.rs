@@ -4,6 +4,7 @@ use arrow_schema::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use datafusion::object_store;
+use datafusion::sql::sqlparser::parser::ParserError;
 use sheaf_store::{Error, Kind};
 
 /// A store's error inside DataFusion's: [`of`] finds it again.
@@ -19,6 +20,7 @@ pub(crate) fn of(error: &DataFusionError) -> Error {
     }
     let kind = match root {
         DataFusionError::ResourcesExhausted(_) => Kind::Full,
+        DataFusionError::Internal(message) if is_of_types(message) => Kind::Invalid,
         DataFusionError::Internal(_) | DataFusionError::ExecutionJoin(_) => Kind::Internal,
         DataFusionError::ObjectStore(error) => match **error {
             object_store::Error::PermissionDenied { .. } => Kind::Denied,
@@ -41,7 +43,18 @@ fn told(root: &DataFusionError) -> String {
             "the statement needs more memory than it may take: {message}; raise --sql-memory, or \
              sheaf.memory_bytes up to it"
         ),
-        DataFusionError::Internal(_) => root.to_string(),
+        DataFusionError::Internal(message) => {
+            let end = message.find("\nThis issue was likely").unwrap_or(message.len());
+            message[..end].to_owned()
+        }
+        DataFusionError::SQL(error, _) => match &**error {
+            ParserError::ParserError(text) | ParserError::TokenizerError(text) => {
+                format!("the statement can't be read: {text}")
+            }
+            ParserError::RecursionLimitExceeded => {
+                "the statement's parts are nested too deep: put them into tables".into()
+            }
+        },
         DataFusionError::ArrowError(error, _) => match &**error {
             ArrowError::DivideByZero => "division by zero".into(),
             ArrowError::InvalidArgumentError(message)
@@ -51,6 +64,14 @@ fn told(root: &DataFusionError) -> String {
         },
         root => root.message().into_owned(),
     }
+}
+
+/// Whether a failure that DataFusion takes for its own is a statement's, which asks a function for
+/// a type that it does not know.
+fn is_of_types(message: &str) -> bool {
+    ["not implemented for type", "not support", "not implemented for"]
+        .iter()
+        .any(|part| message.contains(part))
 }
 
 /// The store's own error, if that is what it comes from.

@@ -197,6 +197,18 @@ fn parameters(plan: &LogicalPlan) -> Result<SchemaRef> {
     Ok(Arc::new(Schema::new(fields.into_iter().map(|(_, field)| field).collect::<Vec<_>>())))
 }
 
+/// `create view` for `CreateView`.
+fn in_words(name: &str) -> String {
+    let mut words = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.extend(letter.to_lowercase());
+    }
+    words
+}
+
 /// What a plan changes; the plan itself when that is nothing.
 ///
 /// # Errors
@@ -212,14 +224,15 @@ pub(crate) fn change(plan: LogicalPlan) -> Result<Result<Change, LogicalPlan>> {
             Change::Drop { table: name, if_exists }
         }
         LogicalPlan::Ddl(other) => {
-            return absent(other.name(), "tables can be created and dropped, nothing else can");
+            let what = in_words(other.name());
+            return absent(&what, "tables can be created and dropped, nothing else can");
         }
         LogicalPlan::Dml(DmlStatement { table_name, op: WriteOp::Insert(op), input, .. }) => {
             Change::Insert { table: table_name, op, input }
         }
         LogicalPlan::Dml(DmlStatement { table_name, op, .. }) => {
             let way = format!("create or replace table {table_name} as select …");
-            return absent(op.name(), &way);
+            return absent(&op.name().to_lowercase(), &way);
         }
         LogicalPlan::Copy(_) => Change::Copy(plan),
         LogicalPlan::Statement(Other::SetVariable(SetVariable { variable, value })) => {

@@ -56,8 +56,8 @@ impl Scan {
         partitions: Vec<Vec<Range<u64>>>,
         fetch: Option<usize>,
     ) -> Result<Self> {
-        let schema = project_schema(stored.table.schema(), projection)?;
-        let all = || (0..stored.table.schema().fields().len()).collect();
+        let schema = project_schema(&stored.schema, projection)?;
+        let all = || (0..stored.schema.fields().len()).collect();
         let columns = projection.cloned().unwrap_or_else(all).into();
         let (partitions, metrics) = (Arc::new(partitions), ExecutionPlanMetricsSet::new());
         Ok(Self { stored, columns, schema, partitions, fetch, filters: Vec::new(), metrics })
@@ -65,7 +65,7 @@ impl Scan {
 
     /// The table, if the scan is all of it as it lies.
     pub(crate) fn whole(&self) -> Option<&Stored> {
-        let is_all = self.columns.iter().copied().eq(0..self.stored.table.schema().fields().len());
+        let is_all = self.columns.iter().copied().eq(0..self.stored.schema.fields().len());
         let has_all = self.num_rows() == self.stored.num_rows();
         (is_all && has_all && self.fetch.is_none()).then_some(&self.stored)
     }
@@ -183,7 +183,7 @@ impl DataSource for Scan {
             return Ok(None);
         }
         let columns = new_projections_for_columns(&exprs, &self.columns);
-        let schema = project_schema(self.stored.table.schema(), Some(&columns))?;
+        let schema = project_schema(&self.stored.schema, Some(&columns))?;
         Ok(Some(Arc::new(Self { columns: columns.into(), schema, ..self.clone() })))
     }
 
@@ -240,7 +240,7 @@ impl Reading {
         let moving = (!scan.filters.is_empty()).then(|| {
             let known = scan.stored.statistics.clone()?;
             let filter = conjunction(scan.filters.iter().cloned());
-            Some(Moving::new(filter, scan.stored.table.schema().clone(), known))
+            Some(Moving::new(filter, scan.stored.schema.clone(), known))
         });
         Self {
             stored: scan.stored.clone(),

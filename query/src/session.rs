@@ -155,7 +155,10 @@ impl Inner {
         // From the beginning: what is set back is what it was.
         let mut config = first_config(&self.engine, self.door);
         for (name, value) in &set {
-            config.options_mut().set(name, value).map_err(|error| error::of(&error))?;
+            config.options_mut().set(name, value).map_err(|error| {
+                let told = error::of(&error);
+                Error::new(told.kind(), format!("{name} can't be {value}: {}", told.message()))
+            })?;
         }
         *settings = Settings { config, set };
         Ok(())

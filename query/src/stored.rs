@@ -1,9 +1,10 @@
 //! A stored table as DataFusion sees one.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_schema::SchemaRef;
+use arrow_schema::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, Statistics};
@@ -29,6 +30,8 @@ const LEAST_ROWS: u64 = 16 << 10;
 #[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) table: Table,
+    /// Its columns, each with a name of its own.
+    pub(crate) schema: SchemaRef,
     /// The row that each batch begins at, and the one behind the last.
     pub(crate) starts: Arc<[u64]>,
     pub(crate) statistics: Option<Shared>,
@@ -37,7 +40,8 @@ pub(crate) struct Stored {
 impl Stored {
     pub(crate) fn new(table: Table, statistics: Option<Shared>) -> Self {
         let starts = statistics::starts(table.file().batch_rows()).into();
-        Self { table, starts, statistics }
+        let schema = told_apart(table.schema());
+        Self { table, schema, starts, statistics }
     }
 
     pub(crate) fn num_rows(&self) -> u64 {
@@ -51,7 +55,7 @@ impl Stored {
     /// The order of the rows, if it is known.
     pub(crate) fn ordering(&self) -> Option<LexOrdering> {
         let order = &self.statistics.as_ref()?.order;
-        let fields = self.table.schema().fields();
+        let fields = self.schema.fields();
         LexOrdering::new(order.iter().map(|OrderKey { column, options }| {
             let column = Column::new(fields[*column].name(), *column);
             PhysicalSortExpr::new(Arc::new(column), *options)
@@ -64,7 +68,7 @@ impl Stored {
         if let Some(known) = &self.statistics {
             summary.column_statistics.clone_from(&known.summary);
         }
-        summary.calculate_total_byte_size(self.table.schema());
+        summary.calculate_total_byte_size(&self.schema);
         summary
     }
 
@@ -75,9 +79,9 @@ impl Stored {
         let (Some(known), Some(filter)) = (&self.statistics, conjunction(filters.to_vec())) else {
             return Ok(vec![all]);
         };
-        let schema = DFSchema::try_from(self.table.schema().as_ref().clone())?;
+        let schema = DFSchema::try_from(self.schema.as_ref().clone())?;
         let Ok(filter) = state.create_physical_expr(filter, &schema) else { return Ok(vec![all]) };
-        let Some(kept) = pruning::kept(&filter, self.table.schema(), known) else {
+        let Some(kept) = pruning::kept(&filter, &self.schema, known) else {
             return Ok(vec![all]);
         };
         let mut wanted: Vec<Range<u64>> = Vec::new();
@@ -90,6 +94,26 @@ impl Stored {
         }
         Ok(wanted)
     }
+}
+
+/// The schema with another name for each column that has one of an earlier column: `a`, `a:1`.
+fn told_apart(schema: &SchemaRef) -> SchemaRef {
+    let names: HashSet<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    if names.len() == schema.fields().len() {
+        return schema.clone();
+    }
+    let mut taken: HashSet<String> = names.into_iter().map(str::to_owned).collect();
+    let mut seen = HashSet::new();
+    let fields = schema.fields().iter().map(|field| {
+        if seen.insert(field.name().clone()) {
+            return field.as_ref().clone();
+        }
+        let mut names = (1..).map(|number| format!("{}:{number}", field.name()));
+        let name = names.find(|name| taken.insert(name.clone())).unwrap_or_default();
+        field.as_ref().clone().with_name(name)
+    });
+    let fields: Vec<_> = fields.collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }
 
 /// Shares out rows: each partition gets as many as any other, in the order of the table.
@@ -122,7 +146,7 @@ fn partitions(wanted: &[Range<u64>], most: usize) -> Vec<Vec<Range<u64>>> {
 #[async_trait]
 impl TableProvider for Stored {
     fn schema(&self) -> SchemaRef {
-        self.table.schema().clone()
+        self.schema.clone()
     }
 
     fn table_type(&self) -> TableType {
@@ -149,6 +173,7 @@ impl TableProvider for Stored {
         // Kept alive by the plan: the table is a few pointers, and all of them are shared.
         let own = Self {
             table: self.table.clone(),
+            schema: self.schema.clone(),
             starts: self.starts.clone(),
             statistics: self.statistics.clone(),
         };

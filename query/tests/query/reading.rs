@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+use arrow_schema::{DataType, Field, Schema};
 use sheaf_store::{Kind, PutOptions};
 
 use crate::harness::{House, MIB, block_on, question, told};
@@ -186,4 +187,37 @@ fn a_context_of_ones_own_has_the_store_as_a_catalog() {
     });
 
     assert_eq!(rows[0].column(0).as_ref(), &Int64Array::from(vec![499]) as &dyn arrow_array::Array);
+}
+
+#[test]
+fn columns_of_one_name_are_told_apart() {
+    let house = House::new();
+    let field = |name: &str| Field::new(name, DataType::Int64, true);
+    let schema = Arc::new(Schema::new(vec![field("a"), field("a:1"), field("a")]));
+    let columns = vec![numbers([1, 2]), numbers([3, 4]), numbers([5, 6])];
+    let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
+    house.client.put("dup", &schema, &[batch], &PutOptions::default()).unwrap();
+
+    assert_eq!(house.told("select * from dup where \"a:2\" > 5"), "2|4|6");
+    assert_eq!(house.number("select max(\"a:2\") from dup"), 6);
+    // A name that means two columns names none of them.
+    let error = house.sql("insert into dup select * from dup").unwrap_err();
+    assert_eq!(error.kind(), Kind::Invalid, "{error}");
+}
+
+#[test]
+fn errors_are_in_words_of_sql() {
+    let house = House::new();
+    house.count("t", 3);
+    for (text, told) in [
+        ("selec 1", "can't be read: Expected: an SQL statement, found: selec"),
+        ("create view v as select 1", "there is no create view here"),
+        ("create schema s", "there is no create catalog schema here"),
+        ("delete from t", "there is no delete here"),
+        ("set sheaf.timeout_ms = '-1'", "sheaf.timeout_ms can't be -1"),
+    ] {
+        let error = house.sql(text).unwrap_err();
+        assert!(error.to_string().contains(told), "{text}: {error}");
+        assert!(!error.to_string().contains("bug"), "{text}: {error}");
+    }
 }
