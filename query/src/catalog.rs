@@ -9,20 +9,12 @@ use datafusion::common::exec_err;
 use datafusion::error::Result;
 use datafusion::prelude::SessionContext;
 use sheaf_store::Client;
+use sheaf_store::sql::{CATALOG, PUBLIC, SYSTEM};
 
 use crate::error::external;
 use crate::known::Known;
 use crate::snapshot::Snapshot;
 use crate::system::System;
-
-/// The catalog's name.
-pub(crate) const CATALOG: &str = "sheaf";
-
-/// The schema of stored tables.
-pub(crate) const PUBLIC: &str = "public";
-
-/// The schema of what is known of them.
-pub(crate) const SYSTEM: &str = "system";
 
 /// Adds the catalog `sheaf` to a context of your own: `select … from sheaf.public.flights`.
 ///

@@ -11,10 +11,9 @@ use datafusion::common::TableReference;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{CreateExternalTable, CreateMemoryTable, LogicalPlan};
 use sheaf_sort::SORTED_BY;
-use sheaf_store::sql::{Destination, IfAbsent, IfPresent, Ingest};
+use sheaf_store::sql::{CATALOG, Destination, IfAbsent, IfPresent, Ingest, PUBLIC};
 use sheaf_store::{Client, Error, Info, Kind, Name, ObjectKind, PutOptions, Result, State, Table};
 
-use crate::catalog::{CATALOG, PUBLIC};
 use crate::engine::ended;
 use crate::snapshot::name_of;
 use crate::stop::Stop;

@@ -20,13 +20,12 @@ use datafusion::execution::disk_manager::{DiskManager, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::SessionConfig;
-use sheaf_store::sql::{self, Dialect, Door, Later, Work};
+use sheaf_store::sql::{self, CATALOG, Dialect, Door, Later, PUBLIC, Work};
 use sheaf_store::{Client, ConnectOptions, Error, Kind, Name, Result};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
 use crate::bounded::bounded;
-use crate::catalog::{CATALOG, PUBLIC};
 use crate::dialect;
 use crate::error;
 use crate::fence::OnlyFiles;

@@ -11,11 +11,10 @@ use datafusion::logical_expr::dml::DmlStatement;
 use datafusion::logical_expr::{
     DdlStatement, DropTable, LogicalPlan, SetVariable, Statement as Other, WriteOp,
 };
-use sheaf_store::sql::{Question, Text};
+use sheaf_store::sql::{CATALOG, PUBLIC, Question, Text};
 use sheaf_store::{Error, Kind, Result};
 
 use crate::bound::{Bound, nullable};
-use crate::catalog::{CATALOG, PUBLIC};
 use crate::change::{Change, count_schema};
 use crate::error;
 use crate::order;

@@ -5,10 +5,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::prelude::SessionConfig;
-use sheaf_store::sql::{self, Described, Door, Later, Question, Statement};
+use sheaf_store::sql::{
+    self, CATALOG, Described, Door, Later, PUBLIC, Question, SYSTEM, Statement,
+};
 use sheaf_store::{Error, Kind, Result};
 
-use crate::catalog::{Catalog, OneCatalog, PUBLIC, SYSTEM, Source, Tables};
+use crate::catalog::{Catalog, OneCatalog, Source, Tables};
 use crate::engine::Shared;
 use crate::error;
 use crate::options::SheafOptions;
@@ -220,7 +222,7 @@ async fn described(inner: &Inner, with_columns: bool) -> Result<Vec<Described>> 
     let catalogs = state.catalog_list();
     let mut all = Vec::new();
     for (schema, kind) in [(PUBLIC, "TABLE"), (SYSTEM, "SYSTEM TABLE")] {
-        let catalog = catalogs.catalog(crate::catalog::CATALOG);
+        let catalog = catalogs.catalog(CATALOG);
         let Some(tables) = catalog.and_then(|catalog| catalog.schema(schema)) else { continue };
         for name in tables.table_names() {
             let columns = match with_columns {

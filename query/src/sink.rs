@@ -3,8 +3,6 @@
 //! What is small stays in memory until it is known how small; the rest is written into a draft as
 //! it comes, on a thread that may wait for room. A stream that breaks leaves nothing.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{ArrowError, SchemaRef};
 use arrow_select::coalesce::BatchCoalescer;
@@ -43,7 +41,7 @@ pub(crate) async fn object_of(
     match begun(rows).await? {
         Begun::Whole(few) => in_memory(&schema, &few),
         Begun::More(few, rows) => {
-            let (name, own) = (nameless()?, client.clone());
+            let (name, own) = (Name::passing("sql"), client.clone());
             let into = Destination { name: name.clone(), options: PutOptions::default() };
             written(client, few, rows, into, stop).await?;
             let take = move || {
@@ -174,11 +172,4 @@ fn write(
     // From here on it is done, whoever has left meanwhile.
     stop.check()?;
     writer.finish()
-}
-
-/// A name for what has none, for the moment between its seal and its first holder.
-fn nameless() -> Result<Name> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    Name::new(format!(".sql/{}/{number}", std::process::id()))
 }

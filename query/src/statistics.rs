@@ -47,6 +47,8 @@ pub(crate) struct ColumnGroups {
 #[derive(Debug)]
 pub(crate) struct TableStatistics {
     pub(crate) rows: u64,
+    /// The row that each batch begins at, and the one behind the last.
+    pub(crate) starts: Arc<[u64]>,
     pub(crate) columns: Vec<ColumnGroups>,
     /// The keys that the rows are in the order of, the first before the second.
     pub(crate) order: Vec<OrderKey>,
@@ -73,7 +75,7 @@ impl TableStatistics {
         }
         let claimed = claimed_order(table);
         let order = if is_in_order(&batches, &claimed)? { claimed } else { Vec::new() };
-        Ok(Self { rows, columns, order, summary })
+        Ok(Self { rows, starts: starts.into(), columns, order, summary })
     }
 
     /// How many groups there are.

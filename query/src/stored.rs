@@ -39,7 +39,11 @@ pub(crate) struct Stored {
 
 impl Stored {
     pub(crate) fn new(table: Table, statistics: Option<Shared>) -> Self {
-        let starts = statistics::starts(table.file().batch_rows()).into();
+        // Each batch's message says how many rows it has: thousands of looks, where it is not known.
+        let starts = match &statistics {
+            Some(known) => known.starts.clone(),
+            None => statistics::starts(table.file().batch_rows()).into(),
+        };
         let schema = told_apart(table.schema());
         Self { table, schema, starts, statistics }
     }

@@ -45,12 +45,11 @@ mod target;
 mod ties;
 mod workers;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use sheaf_store::{Client, Info, Kind, PutOptions, Result, Table, TableBuilder};
+use sheaf_store::{Client, Info, Kind, Name, PutOptions, Result, Table, TableBuilder};
 
 pub use self::external::{ExternalSort, Spill, sort_to_file};
 pub use self::options::{NanOrder, Progress, SortKey, SortOptions, Stage};
@@ -121,10 +120,7 @@ pub fn sort_unnamed(
     by: &[SortKey],
     options: &SortOptions<'_>,
 ) -> Result<Table> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    // No other process has this id, and no other call in this one the number.
-    let name = format!(".sorted/{}/{number}", std::process::id());
+    let name = Name::passing("sorted");
     sort(store, table, by, &name, &PutOptions::default(), options)?;
     let sorted = store.get(&name)?.table();
     store.delete(&name)?;

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
@@ -29,6 +30,15 @@ impl Name {
             ));
         }
         Ok(Self(bytes.into()))
+    }
+
+    /// A name for what has none, from its seal to its first holder: `.sql/4711/0`. No other process
+    /// has this id, and no other call in this one the number.
+    #[must_use]
+    pub fn passing(kind: &str) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self(format!(".{kind}/{}/{number}", std::process::id()).into_bytes().into())
     }
 
     /// The name's bytes.

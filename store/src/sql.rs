@@ -25,6 +25,15 @@ use crate::client::{Object, Table};
 use crate::error::Result;
 use crate::object::{Name, PutOptions};
 
+/// The catalog that tables are in.
+pub const CATALOG: &str = "sheaf";
+
+/// The schema of stored tables.
+pub const PUBLIC: &str = "public";
+
+/// The schema of what is known of them.
+pub const SYSTEM: &str = "system";
+
 /// What comes later. Dropped before it has come, it ends the work for it.
 pub type Later<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 

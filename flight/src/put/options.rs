@@ -2,7 +2,6 @@
 //!
 //! A descriptor of type PATH names it, and headers say how; one of type CMD says all of it in JSON.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arrow_flight::FlightDescriptor;
@@ -15,7 +14,6 @@ use sheaf_store::{Name, PutOptions};
 use tonic::Status;
 
 use crate::names;
-use crate::status;
 
 /// Headers that say how an upload is put.
 const REPLACE: &str = "sheaf-replace";
@@ -129,15 +127,9 @@ pub(crate) fn command(name: &Name, options: &PutOptions) -> FlightDescriptor {
 
 impl Target {
     /// An object that has a name for a moment only, and nobody else knows it.
-    ///
-    /// # Errors
-    /// None: the name is one.
-    pub(super) fn nameless() -> Result<Self, Status> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = Name::new(format!(".flight/{}/{number}", std::process::id()));
-        let name = name.map_err(|error| status::of(&error))?;
-        Ok(Self::Object(Place { name, options: PutOptions::default() }))
+    pub(super) fn passing() -> Self {
+        let name = Name::passing("flight");
+        Self::Object(Place { name, options: PutOptions::default() })
     }
 
     /// What the descriptor and the headers say.

@@ -6,15 +6,12 @@ use arrow_array::RecordBatch;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::Command;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use sheaf_store::sql::Described;
+use sheaf_store::sql::{CATALOG, Described, PUBLIC, SYSTEM};
 use tonic::Status;
 
 use super::{Asker, Sql, server_info, types};
 use crate::get::hydrated;
 use crate::status;
-
-/// The one catalog.
-const CATALOG: &str = "sheaf";
 
 /// The types of tables that there are.
 const TABLE_TYPES: [&str; 2] = ["SYSTEM TABLE", "TABLE"];
@@ -50,7 +47,7 @@ pub(super) async fn batch_of(
         }
         Command::CommandGetDbSchemas(get) => {
             let mut builder = get.into_builder();
-            ["public", "system"].iter().for_each(|schema| builder.append(CATALOG, schema));
+            [PUBLIC, SYSTEM].iter().for_each(|schema| builder.append(CATALOG, schema));
             builder.build().map_err(unbuilt)
         }
         Command::CommandGetTables(get) => {

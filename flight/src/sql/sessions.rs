@@ -10,7 +10,7 @@ use arrow_flight::Action;
 use http::{HeaderMap, HeaderValue};
 use prost::Message;
 use sheaf_store::Kind;
-use sheaf_store::sql::{Door, Engine, Session};
+use sheaf_store::sql::{CATALOG, Door, Engine, PUBLIC, Session};
 use tonic::Status;
 
 use super::wire::{
@@ -52,7 +52,7 @@ impl Sql {
         let mut errors = HashMap::new();
         for (name, value) in request.options {
             // What tools set on every connection: there is one catalog, and it is this one.
-            let fixed = [("catalog", "sheaf"), ("schema", "public")];
+            let fixed = [("catalog", CATALOG), ("schema", PUBLIC)];
             let told = value.text();
             if fixed.iter().any(|(known, only)| *known == name && told.as_deref() == Some(only)) {
                 continue;

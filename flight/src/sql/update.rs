@@ -8,7 +8,7 @@ use arrow_flight::sql::{
 };
 use bytes::Bytes;
 use prost::Message;
-use sheaf_store::sql::{IfAbsent, IfPresent, Ingest, Question, Statement, Text};
+use sheaf_store::sql::{CATALOG, IfAbsent, IfPresent, Ingest, PUBLIC, Question, Statement, Text};
 use sheaf_store::{Name, Table};
 use tonic::Status;
 
@@ -122,8 +122,9 @@ fn ingest_of(ingest: CommandStatementIngest, rows: Option<Table>) -> Result<Inge
     let other = |given: &Option<String>, only: &str| {
         given.as_ref().is_some_and(|given| !given.is_empty() && given != only)
     };
-    if other(&ingest.catalog, "sheaf") || other(&ingest.schema, "public") {
-        return Err(Status::permission_denied("rows are put into sheaf.public, nowhere else"));
+    if other(&ingest.catalog, CATALOG) || other(&ingest.schema, PUBLIC) {
+        let message = format!("rows are put into {CATALOG}.{PUBLIC}, nowhere else");
+        return Err(Status::permission_denied(message));
     }
     let options = ingest.table_definition_options.unwrap_or_default();
     let if_absent = match options.if_not_exist() {
