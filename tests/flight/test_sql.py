@@ -91,6 +91,12 @@ def test_parameters_are_bound_one_row_or_many(cursor: adbc.Cursor) -> None:
     cursor.execute("select s from t where n = ?", many)
     assert cursor.fetchall() == [("a",), ("c",)]
 
+    cursor.execute("select ? as x, 1", pa.record_batch({"1": pa.array(["a", None])}))
+    assert cursor.fetchall() == [("a", 1), (None, 1)]
+    with pytest.raises(adbc_driver_manager.Error, match="row 3 of the parameters: division by zero"):
+        cursor.executemany("insert into t values (10 / ?, 'x')", [(1,), (2,), (0,), (5,)])
+    assert rows(cursor, "select count(*) from t") == [(3,)], "all of them, or none"
+
 
 def test_objects_are_told_at_every_depth(connection: adbc.Connection) -> None:
     def told(**options: object) -> list[dict]:
@@ -141,6 +147,8 @@ def test_rows_are_ingested_in_four_modes(cursor: adbc.Cursor, served: Endpoint) 
         cursor.adbc_ingest("nowhere", table, mode="append")
     with pytest.raises(adbc_driver_manager.Error, match="column"):
         cursor.adbc_ingest("t", pa.table({"x": [1]}), mode="append")
+    with pytest.raises(adbc_driver_manager.Error, match="would be lost"):
+        cursor.adbc_ingest("t", pa.table({"x": [1.5], "s": ["a"]}), mode="append")
     assert rows(cursor, "select name from sheaf.system.objects order by 1") == [("flights",), ("t",)]
 
 
@@ -341,6 +349,10 @@ def test_who_may_only_read_asks_and_binds_and_changes_nothing(
         for statement in ["create table t as select 1 as n", "drop table flights"]:
             with pytest.raises(adbc_driver_manager.Error, match="read, not write|only read|may read"):
                 cursor.execute(statement)
+        file = tmp_path / "stolen.csv"
+        with pytest.raises(adbc_driver_manager.Error, match="only what reads can be explained"):
+            cursor.execute(f"explain analyze copy flights to '{file}'")
+        assert not file.exists()
         with pytest.raises(adbc_driver_manager.Error):
             cursor.adbc_ingest("t", FLIGHTS, mode="create")
     assert endpoint.near.get("flights").num_rows == 4
