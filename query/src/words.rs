@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use sheaf_store::sql::{CATALOG, SYSTEM};
 use sheaf_store::{Error, Kind, Result};
 
 use crate::error;
@@ -134,9 +135,13 @@ impl Words {
                 let message = "there is no transaction here: each statement is atomic by itself";
                 Err(invalid(message.into()))
             }
-            (1, Some(statement)) => match num_tables(&statement) {
-                ..=MOST_TABLES => Ok(statement),
-                tables => Err(invalid(format!(
+            (1, Some(statement)) => match (own_setting(&statement), num_tables(&statement)) {
+                (Some(name), _) => Self::new(&format!(
+                    "select name, value from {CATALOG}.{SYSTEM}.settings where name = '{name}'"
+                ))?
+                .statement(),
+                (None, ..=MOST_TABLES) => Ok(statement),
+                (None, tables) => Err(invalid(format!(
                     "the statement comes to {tables} tables; the limit is {MOST_TABLES}: put what \
                      it reads more than once into a table"
                 ))),
@@ -149,6 +154,15 @@ impl Words {
 
 fn invalid(message: String) -> Error {
     Error::new(Kind::Invalid, message)
+}
+
+/// The name in `show sheaf.timeout_ms`: of a setting that DataFusion does not show.
+fn own_setting(statement: &Statement) -> Option<String> {
+    let Statement::Statement(words) = statement else { return None };
+    let ast::Statement::ShowVariable { variable } = words.as_ref() else { return None };
+    let name = variable.iter().map(|part| part.value.to_lowercase()).collect::<Vec<_>>().join(".");
+    let is_plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || "._".contains(c));
+    name.strip_prefix("sheaf.").filter(|rest| is_plain(rest)).map(|rest| format!("sheaf.{rest}"))
 }
 
 fn is_transaction(words: &ast::Statement) -> bool {

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, UInt64Array,
+    ArrayRef, Float64Array, Int32Array, Int64Array, IntervalDayTimeArray,
+    IntervalMonthDayNanoArray, IntervalYearMonthArray, RecordBatch, StringArray, UInt64Array,
 };
+use arrow_buffer::{IntervalDayTime, IntervalMonthDayNano};
 use sheaf_store::sql::{IfAbsent, IfPresent, Ingest, Question, Text};
 use sheaf_store::{Kind, Name, PutOptions};
 
@@ -184,6 +186,30 @@ fn many_rows_of_parameters_are_inserted_at_once() {
     assert!(again.to_string().contains("the 1 before it are done"), "{again}");
     let none = run("select ?", vec![("1", numbers(vec![]))]).unwrap_err();
     assert_eq!(none.kind(), Kind::Invalid);
+}
+
+#[test]
+fn intervals_are_values_of_parameters() {
+    let house = House::new();
+    let session = house.session();
+    let run = |value: ArrayRef| {
+        let values = RecordBatch::try_from_iter([("1", value.clone())]).unwrap();
+        let question = Question { parameters: Some(values), ..question("select ? as i") };
+        let table = block_on(block_on(session.plan(question)).unwrap().object(None)).unwrap();
+        let batch = table.table().unwrap().batch(0).unwrap();
+        assert_eq!(batch.column(0), &value);
+    };
+    for (months, days, nanoseconds) in [(1, 2, 3), (0, 0, 0), (-14, 5, -1_500_000_000), (0, -1, -7)]
+    {
+        let value = IntervalMonthDayNano::new(months, days, nanoseconds);
+        run(Arc::new(IntervalMonthDayNanoArray::from(vec![value])));
+    }
+    for (days, milliseconds) in [(2, 3), (-1, -1500), (0, 86_400_001)] {
+        let value = IntervalDayTime::new(days, milliseconds);
+        run(Arc::new(IntervalDayTimeArray::from(vec![value])));
+    }
+    run(Arc::new(IntervalYearMonthArray::from(vec![25])));
+    run(Arc::new(IntervalYearMonthArray::from(vec![-1])));
 }
 
 #[test]

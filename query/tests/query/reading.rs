@@ -209,6 +209,7 @@ fn columns_of_one_name_are_told_apart() {
 fn errors_are_in_words_of_sql() {
     let house = House::new();
     house.count("t", 3);
+    assert_eq!(house.told("show sheaf.timeout_ms"), "sheaf.timeout_ms|0");
     for (text, told) in [
         ("selec 1", "can't be read: Expected: an SQL statement, found: selec"),
         ("create view v as select 1", "there is no create view here"),
