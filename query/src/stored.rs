@@ -39,7 +39,7 @@ pub(crate) struct Stored {
 
 impl Stored {
     pub(crate) fn new(table: Table, statistics: Option<Shared>) -> Self {
-        // Each batch's message says how many rows it has: thousands of looks, where it is not known.
+        // Each message says how many rows its batch has; thousands of looks, where none is known.
         let starts = match &statistics {
             Some(known) => known.starts.clone(),
             None => statistics::starts(table.file().batch_rows()).into(),

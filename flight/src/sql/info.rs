@@ -13,6 +13,7 @@ use tonic::Status;
 use super::computed::{Computed, Kept};
 use super::pinned::Pinned;
 use super::prepared::no_transactions;
+use super::shelf::Owner;
 use super::{Asker, Sql, metadata, wire};
 use crate::get::{Options, hydrated};
 use crate::status;
@@ -64,22 +65,29 @@ impl Sql {
         if let Some(table) = statement.whole().filter(|table| is_plain(table.schema())) {
             let rows = i64::try_from(table.num_rows()).unwrap_or(-1);
             let object = table.object().clone();
-            let mut info = self.pinned_info(descriptor, Pinned::object(schema, object), rows);
+            let mut info =
+                self.pinned_info(asker, descriptor, Pinned::object(schema, object), rows);
             info.total_bytes = i64::try_from(table.nbytes()).unwrap_or(-1);
             return Ok(info);
         }
         if statement.is_update() {
             let count = statement.object(None).await.map_err(|error| status::of(&error))?;
-            return Ok(self.pinned_info(descriptor, Pinned::object(schema, count), 1));
+            return Ok(self.pinned_info(asker, descriptor, Pinned::object(schema, count), 1));
         }
         // Values go in place of dictionaries.
         let schema = hydrated(&schema);
-        Ok(self.pinned_info(descriptor, Pinned::statement(schema, statement), -1))
+        Ok(self.pinned_info(asker, descriptor, Pinned::statement(schema, statement), -1))
     }
 
-    fn pinned_info(&self, descriptor: FlightDescriptor, pinned: Pinned, rows: i64) -> FlightInfo {
+    fn pinned_info(
+        &self,
+        asker: &Asker,
+        descriptor: FlightDescriptor,
+        pinned: Pinned,
+        rows: i64,
+    ) -> FlightInfo {
         let schema = pinned.schema().clone();
-        let statement_handle = self.pinned.put(Arc::new(pinned));
+        let statement_handle = self.pinned.put(Owner::of(&asker.session), Arc::new(pinned));
         let ticket = TicketStatementQuery { statement_handle }.as_any().encode_to_vec();
         told(descriptor, &schema, ticket.into(), rows)
     }

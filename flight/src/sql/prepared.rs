@@ -11,6 +11,7 @@ use sheaf_store::sql::{Question, Session, Statement, Text};
 use sheaf_store::{Error, Kind, Table};
 use tonic::Status;
 
+use super::shelf::Owner;
 use super::{Asker, Sql, wire};
 use crate::get::hydrated;
 use crate::status;
@@ -89,7 +90,8 @@ impl Sql {
             true => Bytes::new(),
             false => wire::schema(statement.parameters()),
         };
-        let prepared_statement_handle = self.prepared.put(Arc::new(prepared));
+        let prepared_statement_handle =
+            self.prepared.put(Owner::of(&asker.session), Arc::new(prepared));
         let result = ActionCreatePreparedStatementResult {
             prepared_statement_handle,
             dataset_schema,

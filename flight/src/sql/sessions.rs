@@ -13,6 +13,7 @@ use sheaf_store::Kind;
 use sheaf_store::sql::{CATALOG, Door, Engine, PUBLIC, Session};
 use tonic::Status;
 
+use super::shelf::Owner;
 use super::wire::{
     CloseSessionResult, OptionValue, SessionOptions, SetError, SetSessionOptions,
     SetSessionOptionsResult,
@@ -66,7 +67,7 @@ impl Sql {
         let known =
             asker.cookie.as_ref().is_some_and(|id| self.sessions.get(id.as_bytes()).is_some());
         let cookie = (!known).then(|| {
-            let id = self.sessions.put(asker.session.clone());
+            let id = self.sessions.put(Owner::of(&asker.session), asker.session.clone());
             format!("{COOKIE}={}; HttpOnly", String::from_utf8_lossy(&id)).parse().ok()
         });
         Ok((SetSessionOptionsResult { errors }.encode_to_vec(), cookie.flatten()))

@@ -5,16 +5,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use sheaf_store::sql::Session;
 
 /// How many random bytes an id has: nobody guesses one.
 const ID_BYTES: usize = 16;
 
 struct Kept<T> {
     what: T,
+    owner: Owner,
     used: Instant,
 }
 
-/// Things by ids that nobody guesses. The one that was not used for longest makes room.
+/// Whose a thing is: a session's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Owner(usize);
+
+impl Owner {
+    pub(super) fn of(session: &Arc<dyn Session>) -> Self {
+        Self(Arc::as_ptr(session).addr())
+    }
+}
+
+/// Things by ids that nobody guesses. Who has the most makes room, with what was not used for
+/// longest: nobody pushes out what is another's by asking for more.
 pub(super) struct Shelf<T> {
     kept: Mutex<HashMap<Bytes, Kept<T>>>,
     most: usize,
@@ -31,14 +44,15 @@ impl<T: Clone + Send + 'static> Shelf<T> {
     }
 
     /// Keeps something; its id. It is gone when nobody has used it for the shelf's time.
-    pub(super) fn put(self: &Arc<Self>, what: T) -> Bytes {
+    pub(super) fn put(self: &Arc<Self>, owner: Owner, what: T) -> Bytes {
         let id = fresh_id();
         let mut kept = self.kept();
-        if kept.len() >= self.most {
-            let oldest = kept.iter().min_by_key(|(_, kept)| kept.used).map(|(id, _)| id.clone());
-            oldest.and_then(|oldest| kept.remove(&oldest));
+        if kept.len() >= self.most
+            && let Some(id) = to_go(&kept, owner)
+        {
+            kept.remove(&id);
         }
-        kept.insert(id.clone(), Kept { what, used: Instant::now() });
+        kept.insert(id.clone(), Kept { what, owner, used: Instant::now() });
         drop(kept);
         let shelf = Arc::downgrade(self);
         let (own, idle) = (id.clone(), self.idle);
@@ -81,6 +95,18 @@ impl<T: Clone + Send + 'static> Shelf<T> {
     }
 }
 
+/// What makes room for one thing more of this owner's.
+fn to_go<T>(kept: &HashMap<Bytes, Kept<T>>, owner: Owner) -> Option<Bytes> {
+    let mut counts = HashMap::new();
+    kept.values().for_each(|kept| *counts.entry(kept.owner).or_insert(0) += 1);
+    let own = counts.get(&owner).copied().unwrap_or(0);
+    // Its own, unless somebody else has more even so.
+    let most = counts.iter().max_by_key(|(_, count)| **count).filter(|(_, count)| **count > own);
+    let from = most.map_or(owner, |(other, _)| *other);
+    let all = kept.iter().filter(|(_, kept)| kept.owner == from);
+    all.min_by_key(|(_, kept)| kept.used).map(|(id, _)| id.clone())
+}
+
 /// An id in hexadecimal digits: cookies are text.
 fn fresh_id() -> Bytes {
     let mut id = [0; ID_BYTES];
@@ -97,10 +123,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_oldest_makes_room_and_time_takes_the_rest() {
         let shelf = Arc::new(Shelf::new(2, Duration::from_millis(50)));
-        let (first, second) = (shelf.put(1), shelf.put(2));
+        let owner = Owner(0);
+        let (first, second) = (shelf.put(owner, 1), shelf.put(owner, 2));
         assert_eq!(shelf.get(&first), Some(1));
 
-        let third = shelf.put(3);
+        let third = shelf.put(owner, 3);
         assert_eq!((shelf.get(&first), shelf.get(&second)), (Some(1), None));
         assert_eq!(shelf.remove(&third), Some(3));
         assert_eq!(shelf.get(&third), None);
@@ -108,5 +135,22 @@ mod tests {
         std::thread::sleep(Duration::from_millis(60));
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(shelf.get(&first), None);
+    }
+    #[tokio::test]
+    async fn who_has_the_most_makes_room() {
+        let shelf = Arc::new(Shelf::new(3, Duration::from_secs(60)));
+        let (modest, greedy) = (Owner(1), Owner(2));
+        let only = shelf.put(modest, 0);
+        let many: Vec<_> = (1..10).map(|thing| shelf.put(greedy, thing)).collect();
+
+        assert_eq!(shelf.get(&only), Some(0));
+        let left: Vec<_> = many.iter().filter_map(|id| shelf.get(id)).collect();
+        assert_eq!(left, [8, 9]);
+
+        let second = shelf.put(modest, 10);
+        assert_eq!(
+            [&only, &second, &many[8]].map(|id| shelf.get(id)),
+            [Some(0), Some(10), Some(9)]
+        );
     }
 }
