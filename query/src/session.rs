@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use datafusion::prelude::SessionConfig;
 use sheaf_store::sql::{
@@ -27,6 +28,9 @@ const ALLOWED: [&str; 6] = [
     "datafusion.optimizer.",
     "datafusion.sql_parser.",
 ];
+
+/// How long a statement may be planned, whatever time it has.
+const LEAST_PLANNING: Duration = Duration::from_secs(1);
 
 /// The greatest values of options with which a session could take more than its share.
 const BOUNDED: [(&str, u64); 4] = [
@@ -123,11 +127,11 @@ impl Inner {
     }
 
     /// How long a statement may take.
-    pub(crate) fn timeout(&self) -> Option<std::time::Duration> {
+    pub(crate) fn timeout(&self) -> Option<Duration> {
         let settings = self.settings();
         let own = settings.config.options().extensions.get::<SheafOptions>();
         let own = own.map(|own| own.timeout_ms).filter(|own| *own > 0);
-        let own = own.map(std::time::Duration::from_millis);
+        let own = own.map(Duration::from_millis);
         let limit = self.engine.options.timeout;
         own.into_iter().chain(limit).min()
     }
@@ -194,8 +198,10 @@ impl fmt::Debug for SqlSession {
 impl sql::Session for SqlSession {
     fn plan(&self, question: Question) -> Later<Box<dyn Statement>> {
         let inner = self.0.clone();
-        // What is constant is computed in the plan: that may take long.
-        self.0.engine.run_apart(self.0.timeout(), async move {
+        // What is constant is computed in the plan: that may take long. But whoever has set a time
+        // that is too short must be able to set another.
+        let limit = self.0.timeout().map(|limit| limit.max(LEAST_PLANNING));
+        self.0.engine.run_apart(limit, async move {
             let statement = plan::plan(inner, question).await?;
             Ok(Box::new(statement) as Box<dyn Statement>)
         })
