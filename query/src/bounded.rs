@@ -24,8 +24,9 @@ use datafusion::logical_expr::{
 
 use crate::options::SheafOptions;
 
-/// How many bytes a call would make, about, from its arguments, which are all of one length.
-type Size = fn(&[ArrayRef]) -> Result<u128, ArrowError>;
+/// How many bytes a call would make, about, of so many rows. An argument has a value for each of
+/// them, or one for all: a constant is not laid out for every row only to be looked at.
+type Size = fn(&[ArrayRef], usize) -> Result<u128, ArrowError>;
 
 /// The functions whose results may be larger than their arguments by more than a few times, or are
 /// the sum of them.
@@ -77,9 +78,12 @@ impl Bounded {
         // Constants are computed once, for one row.
         let scalar = |value: &ColumnarValue| matches!(value, ColumnarValue::Scalar(_));
         let rows = if args.args.iter().all(scalar) { 1 } else { args.number_rows };
-        let arrays = args.args.iter().map(|value| value.to_array(rows));
+        let values = args.args.iter().map(|value| match value {
+            ColumnarValue::Array(values) => Ok(values.clone()),
+            ColumnarValue::Scalar(value) => value.to_array_of_size(1),
+        });
         let (_, size) = GROWING[self.place];
-        let bytes = size(&arrays.collect::<Result<Vec<_>>>()?)?;
+        let bytes = size(&values.collect::<Result<Vec<_>>>()?, rows)?;
         if bytes > u128::from(limit) {
             return Err(resources_datafusion_err!(
                 "{} would make {bytes} bytes at a time of {rows} rows; the limit is {limit}",
@@ -117,49 +121,57 @@ fn at_least_0(value: i64) -> u128 {
     u128::try_from(value).unwrap_or(0)
 }
 
-fn products(left: &Int64Array, right: &Int64Array) -> u128 {
-    let pairs = left.iter().zip(right);
-    sum(pairs
-        .filter_map(|(left, right)| Some(at_least_0(left?).saturating_mul(at_least_0(right?)))))
+/// The value of a row, or the one of all rows.
+fn at(values: &Int64Array, row: usize) -> Option<i64> {
+    let row = if values.len() == 1 { 0 } else { row };
+    values.is_valid(row).then(|| values.value(row))
 }
 
 /// All arguments, one behind the other.
-fn all_of(args: &[ArrayRef]) -> Result<u128, ArrowError> {
-    let sizes = args.iter().map(|values| values.to_data().get_slice_memory_size());
-    sizes.map(|size| size.map(|size| size as u128)).sum()
+fn all_of(args: &[ArrayRef], rows: usize) -> Result<u128, ArrowError> {
+    let sizes = args.iter().map(|values| {
+        let bytes = values.to_data().get_slice_memory_size()? as u128;
+        let times = if values.len() == 1 { rows as u128 } else { 1 };
+        Ok(bytes.saturating_mul(times))
+    });
+    sizes.sum()
 }
 
 /// The first argument, so many times.
-fn times(args: &[ArrayRef]) -> Result<u128, ArrowError> {
+fn times(args: &[ArrayRef], rows: usize) -> Result<u128, ArrowError> {
     let [values, counts, ..] = args else { return Ok(0) };
-    Ok(products(&lengths(values)?, &numbers(counts)?))
+    let (lengths, counts) = (lengths(values)?, numbers(counts)?);
+    Ok(sum((0..rows).filter_map(|row| {
+        Some(at_least_0(at(&lengths, row)?).saturating_mul(at_least_0(at(&counts, row)?)))
+    })))
 }
 
 /// So many characters.
-fn padded(args: &[ArrayRef]) -> Result<u128, ArrowError> {
+fn padded(args: &[ArrayRef], rows: usize) -> Result<u128, ArrowError> {
     let [_, counts, ..] = args else { return Ok(0) };
-    Ok(sum(numbers(counts)?.iter().flatten().map(at_least_0)))
+    let counts = numbers(counts)?;
+    Ok(sum((0..rows).filter_map(|row| at(&counts, row)).map(at_least_0)))
 }
 
 /// So many values.
-fn resized(args: &[ArrayRef]) -> Result<u128, ArrowError> {
+fn resized(args: &[ArrayRef], rows: usize) -> Result<u128, ArrowError> {
     let width = size_of::<u64>() as u128;
-    Ok(padded(args)?.saturating_mul(width))
+    Ok(padded(args, rows)?.saturating_mul(width))
 }
 
 /// At worst each character becomes the third argument.
-fn replaced(args: &[ArrayRef]) -> Result<u128, ArrowError> {
+fn replaced(args: &[ArrayRef], rows: usize) -> Result<u128, ArrowError> {
     let [text, from, to] = args else { return Ok(0) };
     let (text, from, to) = (lengths(text)?, lengths(from)?, lengths(to)?);
-    let rows = text.iter().zip(&from).zip(&to);
-    Ok(sum(rows.filter_map(|((text, from), to)| {
-        let (text, to) = (at_least_0(text?), at_least_0(to?));
-        Some(text.max((text / at_least_0(from?).max(1)).saturating_mul(to)))
+    Ok(sum((0..rows).filter_map(|row| {
+        let (text, to) = (at_least_0(at(&text, row)?), at_least_0(at(&to, row)?));
+        let from = at_least_0(at(&from, row)?).max(1);
+        Some(text.max((text / from).saturating_mul(to)))
     })))
 }
 
 /// From a number to another in steps, or from a time.
-fn series(args: &[ArrayRef]) -> Result<u128, ArrowError> {
+fn series(args: &[ArrayRef], rows: usize) -> Result<u128, ArrowError> {
     let (start, stop, step) = match args {
         [stop] => (None, stop, None),
         [start, stop] => (Some(start), stop, None),
@@ -170,11 +182,12 @@ fn series(args: &[ArrayRef]) -> Result<u128, ArrowError> {
     let step = step.map(steps).transpose()?;
     let stop = positions(stop)?;
     let width = size_of::<u64>() as u128;
-    Ok(sum((0..stop.len()).map(|row| {
-        let start = start.as_ref().map_or(0, |start| start.value(row));
-        let step = step.as_ref().map_or(1, |step| step[row]).max(1);
-        let distance = u128::from(stop.value(row).abs_diff(start));
-        (distance / step + 1).saturating_mul(width)
+    Ok(sum((0..rows).filter_map(|row| {
+        let start = start.as_ref().map_or(Some(0), |start| at(start, row))?;
+        let step =
+            step.as_ref().map_or(1, |steps| if steps.len() == 1 { steps[0] } else { steps[row] });
+        let distance = u128::from(at(&stop, row)?.abs_diff(start));
+        Some((distance / step.max(1) + 1).saturating_mul(width))
     })))
 }
 
